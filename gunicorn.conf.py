@@ -1,0 +1,54 @@
+"""How production serves: `gunicorn` alone, or `gunicorn manage:app`."""
+
+# Before anything else is imported, so that every socket and lock is cooperative.
+from gevent import monkey
+
+monkey.patch_all()
+
+import os  # noqa: E402
+
+from gevent.socket import wait_read, wait_write  # noqa: E402
+from psycopg2 import OperationalError, extensions  # noqa: E402
+
+from project.config import read_variables  # noqa: E402
+
+variables = read_variables(os.environ)
+
+wsgi_app = "manage:app"
+bind = f"0.0.0.0:{variables['PORT']}"
+# One a core: requests are bound by the CPU, and workers share nothing.
+workers = variables["WEB_CONCURRENCY"] or len(os.sched_getaffinity(0))
+# A greenlet a connection: a client that sends a byte a second holds no worker.
+worker_class = "gevent"
+# The code is read once, and the workers share its memory.
+preload_app = True
+# Heroku's router keeps a connection for 90 s; the side that opened it should end it.
+keepalive = 95
+# Heroku kills after 30 s.
+graceful_timeout = 25
+# The workers' sign of life is a file: in memory, where the disk cannot delay it.
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None
+# It would be a socket in the home folder, which a container need not have.
+control_socket_disable = True
+
+
+def wait_for_database(connection):
+    """Let other requests run while PostgreSQL works on this one's statement.
+
+    Args:
+        connection: psycopg2's, which calls this instead of blocking.
+
+    Raises:
+        OperationalError: it has not answered for longer than a statement may take.
+    """
+    # A second more than the server has to end the statement by itself.
+    patience = variables["DATABASE_STATEMENT_TIMEOUT"] + 1
+    wait = {extensions.POLL_READ: wait_read, extensions.POLL_WRITE: wait_write}
+    late = OperationalError(f"PostgreSQL has not answered for {patience} seconds")
+    while (state := connection.poll()) != extensions.POLL_OK:
+        wait[state](connection.fileno(), timeout=patience, timeout_exc=late)
+
+
+def post_fork(server, worker):
+    """Make psycopg2 cooperative in a worker."""
+    extensions.set_wait_callback(wait_for_database)

@@ -1,0 +1,55 @@
+"""The users microservice: the application factory and its extensions."""
+
+from pathlib import Path
+
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+
+from project.config import load_config
+from project.jsend import JsonFlask
+
+db = SQLAlchemy()
+migrate = Migrate(directory=Path(__file__).parent / "db" / "migrations")
+
+
+def create_app(config=None):
+    """Build the application; several in one process do not disturb each other.
+
+    Args:
+        config: a configuration class, its import string, or a mapping laid over the
+            class that `APP_SETTINGS` names. Without it, `APP_SETTINGS`; without
+            that, development.
+
+    Returns:
+        The Flask application. No connection to the database is made yet.
+
+    Raises:
+        ConfigError: a setting is wrong; the message says how to correct it.
+    """
+    app = JsonFlask(__name__, static_folder=None)
+    app.config.from_mapping(load_config(config, app.instance_path))
+    # `//users` is an unknown URL like any other, not a redirect in HTML.
+    app.url_map.merge_slashes = False
+
+    db.init_app(app)
+    migrate.init_app(app, db)
+    register_errors(app)
+    register_blueprints(app)
+    return app
+
+
+def register_errors(app):
+    """Answer every error of the app in the API's JSON shape."""
+    from project.errors import answer_error
+
+    app.register_error_handler(Exception, answer_error)
+
+
+def register_blueprints(app):
+    """Serve the API's resources."""
+    from project.api.health import health_blueprint
+    from project.api.ping import ping_blueprint
+    from project.api.users import users_blueprint
+
+    for blueprint in (ping_blueprint, health_blueprint, users_blueprint):
+        app.register_blueprint(blueprint)

@@ -1,0 +1,193 @@
+"""One SQL statement for each operation of the API, built once.
+
+Each runs on the engine in AUTOCOMMIT: a single statement is atomic by itself, and
+costs one round trip instead of three. A row that is read becomes a User of the
+schemas; its version is PostgreSQL's `xmin`, which changes with every write to the
+row, whoever makes it.
+"""
+
+import sqlalchemy as sa
+from psycopg2.errors import UniqueViolation
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import IntegrityError
+
+from project import database, db
+from project.api.users import schemas
+from project.api.users.models import User
+from project.errors import EmailTaken, StaleVersion, UserNotFound
+
+users = User.__table__
+by_id = users.c.id == sa.bindparam("key")
+columns = [users.c[name] for name in schemas.FIELDS]
+version = sa.literal_column("users.xmin::text", sa.Text).label("version")
+
+
+def build_page(email, active):
+    """Return the statement that reads a page.
+
+    Args:
+        email: whether the page is filtered by e-mail.
+        active: whether it is filtered by `active`.
+    """
+    statement = sa.select(*columns).where(users.c.id > sa.bindparam("after"))
+    if email:
+        address = sa.func.lower(sa.bindparam("email", type_=sa.Text))
+        statement = statement.where(sa.func.lower(users.c.email) == address)
+    if active:
+        statement = statement.where(users.c.active == sa.bindparam("active"))
+    return statement.order_by(users.c.id).limit(sa.bindparam("limit"))
+
+
+def build_guarded(write):
+    """Return a write as a statement that only touches the version the client knows.
+
+    It gives the user's row as it is after the write, an empty one where the version
+    is another, and none where there is no such user.
+
+    Args:
+        write: an UPDATE or DELETE of one user, with what it returns.
+    """
+    known = sa.any_(sa.bindparam("versions", type_=postgresql.ARRAY(sa.Text)))
+    done = write.where(sa.literal_column("users.xmin::text") == known).cte("done")
+    row = users.outerjoin(done, done.c.id == users.c.id)
+    return sa.select(*done.c).select_from(row).where(by_id)
+
+
+SELECT = sa.select(*columns, version).where(by_id)
+PAGES = {
+    (email, active): build_page(email, active)
+    for email in (False, True)
+    for active in (False, True)
+}
+INSERT = (
+    postgresql.insert(users)
+    .on_conflict_do_nothing(index_elements=[sa.func.lower(users.c.email)])
+    .returning(*columns, version)
+)
+# What is left out comes as NULL and keeps its value.
+UPDATE = (
+    sa.update(users)
+    .where(by_id)
+    .values(
+        {
+            name: sa.func.coalesce(sa.bindparam(f"new_{name}"), users.c[name])
+            for name in schemas.UserChange.model_fields
+        }
+    )
+    .returning(*columns, version)
+)
+DELETE = sa.delete(users).where(by_id).returning(users.c.id, users.c.email)
+GUARDED = {UPDATE: build_guarded(UPDATE), DELETE: build_guarded(DELETE)}
+
+
+def run(statement, parameters):
+    """Run a statement on a connection of the API's pool and return its rows."""
+    with db.engines[database.AUTOCOMMIT].connect() as connection:
+        return connection.execute(statement, parameters).all()
+
+
+def write(statement, parameters, versions):
+    """Run an UPDATE or DELETE of one user and return the row that it gives.
+
+    Args:
+        statement: one of the keys of GUARDED.
+        parameters: its parameters; `key` is the user's id.
+        versions: the versions that the client accepts, or None for any.
+
+    Raises:
+        UserNotFound: no user has the id.
+        StaleVersion: the user's version is none of these.
+    """
+    if versions is not None:
+        statement = GUARDED[statement]
+        parameters = parameters | {"versions": versions}
+    rows = run(statement, parameters)
+    if not rows:
+        raise UserNotFound()
+    if rows[0].id is None:
+        raise StaleVersion()
+    return rows[0]
+
+
+def to_user(row):
+    """Return a row as a user, and its version where the row has one."""
+    return dict(zip(schemas.FIELDS, row))
+
+
+def get(id):
+    """Return the user with the id, and the version.
+
+    Raises:
+        UserNotFound: no user has the id.
+    """
+    rows = run(SELECT, {"key": id})
+    if not rows:
+        raise UserNotFound()
+    return to_user(rows[0]), rows[0].version
+
+
+def page(limit, after, email, active):
+    """Return the users with an id above `after`, in the order of their ids.
+
+    Args:
+        limit: how many at most.
+        after: an id, or 0.
+        email: only the user with this address, in any letter case; None for any.
+        active: only the active (True) or inactive (False); None for both.
+
+    Returns:
+        The users, and whether there are more after them.
+    """
+    statement = PAGES[email is not None, active is not None]
+    parameters = {"limit": limit + 1, "after": after, "email": email, "active": active}
+    rows = run(statement, parameters)
+    return [to_user(row) for row in rows[:limit]], len(rows) > limit
+
+
+def insert(username, email, active):
+    """Add a user and return it, and the version.
+
+    Raises:
+        EmailTaken: another user has the address.
+    """
+    rows = run(INSERT, {"username": username, "email": email, "active": active})
+    if not rows:
+        raise EmailTaken()
+    return to_user(rows[0]), rows[0].version
+
+
+def update(id, changes, versions):
+    """Change a user and return it as it is then, and the version.
+
+    Args:
+        id: whom to change.
+        changes: `{field: value}`; a field that is missing or None keeps its value.
+        versions: the versions that may be changed, or None for any.
+
+    Raises:
+        UserNotFound: no user has the id.
+        StaleVersion: the user's version is none of these.
+        EmailTaken: another user has the address.
+    """
+    parameters = {f"new_{field}": value for field, value in changes.items()}
+    try:
+        row = write(UPDATE, parameters | {"key": id}, versions)
+    except IntegrityError as error:
+        if isinstance(error.orig, UniqueViolation):
+            raise EmailTaken() from None
+        raise
+    return to_user(row), row.version
+
+
+def delete(id, versions):
+    """Remove a user and return the e-mail address that it had.
+
+    Args:
+        id: whom to remove.
+        versions: the versions that may be removed, or None for any.
+
+    Raises:
+        UserNotFound: no user has the id.
+        StaleVersion: the user's version is none of these.
+    """
+    return write(DELETE, {"key": id}, versions).email

@@ -1,0 +1,200 @@
+"""What comes in and goes out: pure, no request and no SQL."""
+
+import re
+from datetime import datetime
+from typing import Annotated, TypedDict
+
+import email_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic_core import PydanticCustomError
+
+from project.errors import InvalidPayload, InvalidQuery
+
+# The columns' length in characters.
+MAX_LENGTH = 128
+# The largest id that the column holds.
+MAX_ID = 2**63 - 1
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+# The contract asks for syntax alone; reserved domains such as `.test` have it.
+email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
+
+
+def check_printable(text):
+    """Return the text.
+
+    Raises:
+        PydanticCustomError: it has a control character, which PostgreSQL (NUL) or a
+            terminal would trip over.
+    """
+    if CONTROL.search(text):
+        raise PydanticCustomError("control", "Control characters are not allowed")
+    return text
+
+
+def check_email(text):
+    """Return the address as it was typed.
+
+    Raises:
+        PydanticCustomError: it is not a valid address; the reason says why.
+    """
+    try:
+        email_validator.validate_email(text, check_deliverability=False)
+    except email_validator.EmailNotValidError as error:
+        raise PydanticCustomError("email", "{why}", {"why": str(error)}) from None
+    return text
+
+
+def check_digits(value):
+    """Return a query parameter's number as it is.
+
+    Raises:
+        PydanticCustomError: it has anything but ASCII digits, such as `1.0` or `+1`.
+    """
+    if isinstance(value, str) and not (value.isascii() and value.isdigit()):
+        raise PydanticCustomError("digits", "Input should be a whole number")
+    return value
+
+
+def check_boolean(value):
+    """Return a query parameter's boolean.
+
+    Raises:
+        PydanticCustomError: it is neither `true` nor `false`.
+    """
+    if value not in ("true", "false"):
+        raise PydanticCustomError("boolean", "Input should be true or false")
+    return value
+
+
+Username = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_LENGTH),
+    AfterValidator(check_printable),
+]
+Email = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=MAX_LENGTH),
+    AfterValidator(check_email),
+    Field(json_schema_extra={"format": "email"}),
+]
+Id = Annotated[int, BeforeValidator(check_digits), Field(ge=0, le=MAX_ID)]
+
+
+class Payload(BaseModel):
+    """A request's body: exact types; members that it does not name are ignored."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class NewUser(Payload):
+    """The body of `POST /users`."""
+
+    username: Username
+    email: Email
+    active: bool = True
+
+
+class UserReplacement(Payload):
+    """The body of `PUT /users/<id>`; `active` keeps its value where it is left out."""
+
+    username: Username
+    email: Email
+    active: bool = None
+
+
+class UserChange(Payload):
+    """The body of `PATCH /users/<id>`; what is left out keeps its value."""
+
+    username: Username = None
+    email: Email = None
+    active: bool = None
+
+
+class Page(BaseModel):
+    """The query of `GET /users`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: Annotated[int, BeforeValidator(check_digits), Field(ge=1, le=1000)] = 100
+    after: Id = 0
+    email: Email | None = None
+    active: Annotated[bool, BeforeValidator(check_boolean)] | None = None
+
+
+class User(TypedDict):
+    """A user as the API shows it; its keys are the columns that are read."""
+
+    id: int
+    username: str
+    email: str
+    active: bool
+    created_date: datetime
+
+
+FIELDS = tuple(User.__annotations__)
+_user_id = TypeAdapter(Id)
+
+
+def reasons(error):
+    """Return what is wrong with each field, as `{name: reason}`, or None.
+
+    Args:
+        error: a ValidationError; one about the whole input names no field.
+    """
+    return {e["loc"][0]: e["msg"] for e in error.errors() if e["loc"]} or None
+
+
+def parse_body(schema, body):
+    """Return a body's known members as a dict.
+
+    Args:
+        schema: the Payload class that the operation takes.
+        body: the bytes that came in.
+
+    Raises:
+        InvalidPayload: they are not such a body, or hold no known member at all.
+    """
+    try:
+        fields = dict(schema.model_validate_json(body))
+    except ValidationError as error:
+        raise InvalidPayload(reasons(error)) from None
+    if not any(value is not None for value in fields.values()):
+        raise InvalidPayload()
+    return fields
+
+
+def parse_query(arguments):
+    """Return the page that a query string asks for, as a Page.
+
+    Args:
+        arguments: a mapping of each parameter to the list of its values.
+
+    Raises:
+        InvalidQuery: a parameter is unknown, given twice or out of range.
+    """
+    twice = {name: "Given twice" for name, v in arguments.items() if len(v) > 1}
+    if twice:
+        raise InvalidQuery(twice)
+    try:
+        return Page.model_validate({name: v[0] for name, v in arguments.items()})
+    except ValidationError as error:
+        raise InvalidQuery(reasons(error)) from None
+
+
+def parse_id(text):
+    """Return the id that a path names, or None where no user can have it."""
+    try:
+        return _user_id.validate_python(text)
+    except ValidationError:
+        return None

@@ -1,0 +1,33 @@
+"""Create the users table."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade():
+    """Apply the change."""
+    op.create_table(
+        "users",
+        sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+        sa.Column("username", sa.String(128), nullable=False),
+        sa.Column("email", sa.String(128), nullable=False),
+        sa.Column("active", sa.Boolean, nullable=False, server_default=sa.true()),
+        sa.Column(
+            "created_date",
+            sa.DateTime(timezone=True),
+            nullable=False,
+            server_default=sa.func.now(),
+        ),
+    )
+    op.create_index("users_email_key", "users", [sa.text("lower(email)")], unique=True)
+    op.create_index("users_active_id_idx", "users", ["active", "id"])
+
+
+def downgrade():
+    """Take the change back."""
+    op.drop_table("users")

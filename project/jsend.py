@@ -1,0 +1,44 @@
+"""The one shape of every JSON answer: JSend's status, message and data."""
+
+import orjson
+from flask import Flask, Response
+from flask_restful import Api as RestfulApi
+
+
+class JsonFlask(Flask):
+    """A Flask application whose answers to OPTIONS have the one shape, too."""
+
+    def make_default_options_response(self):
+        """Return the methods of the requested URL, in `Allow`."""
+        allowed = super().make_default_options_response().headers["Allow"]
+        return answer(headers={"Allow": allowed})
+
+
+class Api(RestfulApi):
+    """A Flask-RESTful Api that leaves errors to the application's one handler."""
+
+    def error_router(self, original_handler, e):
+        """Pass the error on instead of answering it in Flask-RESTful's own shape."""
+        return original_handler(e)
+
+
+def answer(status=200, message=None, headers=None, **members):
+    """Return a JSON answer in the JSend shape.
+
+    Args:
+        status: the HTTP status code; it decides the `status` member.
+        message: what to tell the client, if anything.
+        headers: headers to add, as a mapping.
+        members: further members, such as `data` and `errors`.
+    """
+    word = "success" if status < 400 else "fail" if status < 500 else "error"
+    body = {"status": word}
+    if message is not None:
+        body["message"] = message
+    body.update(members)
+    return Response(
+        orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE),
+        status,
+        headers,
+        content_type="application/json",
+    )

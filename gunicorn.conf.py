@@ -6,13 +6,16 @@ from gevent import monkey
 monkey.patch_all()
 
 import os  # noqa: E402
+import shutil  # noqa: E402
+import tempfile  # noqa: E402
 
 from gevent.socket import wait_read, wait_write  # noqa: E402
 from psycopg2 import OperationalError, extensions  # noqa: E402
 
-from project.config import read_variables  # noqa: E402
+from project.config import load_config  # noqa: E402
+from project.observability import logging_config  # noqa: E402
 
-variables = read_variables(os.environ)
+variables = load_config()
 
 wsgi_app = "manage:app"
 bind = f"0.0.0.0:{variables['PORT']}"
@@ -28,6 +31,7 @@ keepalive = 95
 graceful_timeout = 25
 # The workers' sign of life is a file: in memory, where the disk cannot delay it.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None
+logconfig_dict = logging_config(variables)
 # It would be a socket in the home folder, which a container need not have.
 control_socket_disable = True
 
@@ -52,3 +56,20 @@ def wait_for_database(connection):
 def post_fork(server, worker):
     """Make psycopg2 cooperative in a worker."""
     extensions.set_wait_callback(wait_for_database)
+
+
+if variables["METRICS_PORT"]:
+    bind = [bind, f"0.0.0.0:{variables['METRICS_PORT']}"]
+    # The workers keep their counts in files here, so that each can add up them all.
+    metrics_folder = tempfile.mkdtemp(prefix="metrics_")
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics_folder
+
+    def child_exit(server, worker):
+        """Forget the gauges of a worker that has ended."""
+        from prometheus_client import multiprocess
+
+        multiprocess.mark_process_dead(worker.pid)
+
+    def on_exit(server):
+        """Remove the counts."""
+        shutil.rmtree(metrics_folder, ignore_errors=True)

@@ -8,14 +8,18 @@ from flask import current_app
 from flask.cli import FlaskGroup, ScriptInfo, run_command
 from werkzeug.serving import is_running_from_reloader
 
-from project import create_app, database, db, schema
+from project import create_app, database, db, observability, schema
 from project.api.users import samples
-from project.config import ConfigError
+from project.config import ConfigError, gaps
 
 try:
     app = create_app()
 except ConfigError as error:
     sys.exit(f"Error: {error}")
+
+observability.configure_logging(app.config)
+for gap in gaps(app.config):
+    app.logger.error(gap)
 
 
 class Commands(FlaskGroup):

@@ -5,6 +5,7 @@ from pathlib import Path
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 
+from project import observability
 from project.config import load_config
 from project.jsend import JsonFlask
 
@@ -33,6 +34,7 @@ def create_app(config=None):
 
     db.init_app(app)
     migrate.init_app(app, db)
+    observability.init_app(app)
     register_errors(app)
     register_blueprints(app)
     return app

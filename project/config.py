@@ -4,19 +4,29 @@ import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import psycopg2
 from dotenv import load_dotenv
-from pydantic import AfterValidator, BaseModel, Field, PositiveInt, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+)
 from sqlalchemy import make_url
 from werkzeug.utils import import_string
 
 from project import database, embedded
 
 DEFAULT_SETTINGS = "project.config.DevelopmentConfig"
-DOTENV = Path(__file__).parent.parent / ".env"
+ROOT = Path(__file__).parent.parent
+DOTENV = ROOT / ".env"
+INSTANCE = ROOT / "instance"
 
+Port = Annotated[int, Field(ge=1, le=65535)]
 DatabaseUrl = Annotated[str, AfterValidator(database.normalise_url)]
 
 
@@ -44,9 +54,7 @@ class Environment(BaseModel):
         None,
         description="Signs sessions. Development has a default, production none.",
     )
-    PORT: Annotated[int, Field(ge=1, le=65535)] = Field(
-        5000, description="The port that gunicorn listens on."
-    )
+    PORT: Port = Field(5000, description="The port that gunicorn listens on.")
     WEB_CONCURRENCY: PositiveInt | None = Field(
         None, description="gunicorn's worker processes. Unset, one for each core."
     )
@@ -64,6 +72,22 @@ class Environment(BaseModel):
     )
     DATABASE_LOCK_TIMEOUT: PositiveInt = Field(
         3, description="Seconds that a statement may wait for a lock."
+    )
+    LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="The least that is logged; requests and writes are INFO."
+    )
+    LOG_FORMAT: Literal["text", "json"] = Field(
+        "text", description="How; production has json."
+    )
+    METRICS_PORT: Port | None = Field(
+        None,
+        description="The port where gunicorn serves metrics for Prometheus. Unset,"
+        " there are none.",
+    )
+    TRUSTED_PROXIES: NonNegativeInt = Field(
+        0,
+        description="How many proxies in front of the service set X-Forwarded-For and"
+        " X-Forwarded-Proto; 1 on Heroku.",
     )
 
 
@@ -101,9 +125,10 @@ class ProductionConfig(BaseConfig):
     """Production: nothing is made up, everything comes from the environment."""
 
     GUARD_DATA = True
+    LOG_FORMAT = "json"
 
 
-def load_config(config, instance_path):
+def load_config(config=None, instance_path=INSTANCE):
     """Return the application's configuration as a dict.
 
     The class's values give way to the environment's, and these to a mapping's.
@@ -197,6 +222,19 @@ def database_settings(settings, folder):
         "SQLALCHEMY_ENGINE_OPTIONS": options,
         "SQLALCHEMY_BINDS": {database.AUTOCOMMIT: autocommit},
     }
+
+
+def gaps(settings):
+    """Return what an operator has to know of settings that lack something.
+
+    Args:
+        settings: the application's configuration.
+
+    Returns:
+        A line for each gap, with its remedy.
+    """
+    if settings["GUARD_DATA"] and not settings["DATABASE_URL"]:
+        yield "DATABASE_URL is not set: all but /ping is answered with 503"
 
 
 def connect(start, arguments):

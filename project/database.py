@@ -5,7 +5,7 @@ import time
 
 import psycopg2
 from psycopg2 import errors
-from sqlalchemy import exc, make_url, text
+from sqlalchemy import Engine, event, exc, make_url, text
 
 # The bind whose connections are in AUTOCOMMIT: the API's. The default engine's are
 # in transactions: db.session, the command line, the migrations.
@@ -28,6 +28,7 @@ REMEDIES = {
     errors.InsufficientPrivilege: "grant the role of DATABASE_URL its rights",
     errors.ReadOnlySqlTransaction: "point DATABASE_URL to the primary",
     errors.LockNotAvailable: "another session holds the table: wait, or end it",
+    errors.DiskFull: "free disk space on PostgreSQL's machine",
     errors.QueryCanceled: "the statement took longer than statement_timeout allows",
     psycopg2.InterfaceError: UNREACHABLE,
     psycopg2.OperationalError: UNREACHABLE,
@@ -54,7 +55,7 @@ def normalise_url(url):
     if not re.match(scheme, url):
         raise ValueError("write it as postgresql://user:password@host:5432/database")
     try:
-        parsed = make_url(re.sub(scheme, "postgresql+psycopg2://", url))
+        parsed = make_url(spread_hosts(re.sub(scheme, "postgresql+psycopg2://", url)))
     except (exc.ArgumentError, ValueError):
         # The original would quote the password.
         raise ValueError(
@@ -64,6 +65,21 @@ def normalise_url(url):
     if not parsed.database:
         raise ValueError("it names no database: add /database at its end")
     return parsed.render_as_string(hide_password=False)
+
+
+def spread_hosts(url):
+    """Return a URL that names several hosts in the form that SQLAlchemy knows.
+
+    libpq writes `//login@one:5432,two:5432/name`: the hosts are tried in turn.
+    """
+    start, login, hosts, rest = re.match(
+        r"([^/]*//)([^/?]*@)?([^/?]*)(.*)", url
+    ).groups("")
+    if "," not in hosts:
+        return url
+    each = [host if ":" in host else f"{host}:5432" for host in hosts.split(",")]
+    query = "&".join(f"host={host}" for host in each)
+    return f"{start}{login}{rest}{'&' if '?' in rest else '?'}{query}"
 
 
 def describe(url):
@@ -130,6 +146,16 @@ def check_idle(connection, record, proxy):
         connection.rollback()
     except psycopg2.Error as error:
         raise exc.InvalidatePoolError() from error
+
+
+@event.listens_for(Engine, "handle_error")
+def note_failover(context):
+    """Let go of all connections to a server that no longer takes writes.
+
+    After a fail-over the old primary may come back as a standby, and answer.
+    """
+    if isinstance(context.original_exception, errors.ReadOnlySqlTransaction):
+        context.is_disconnect = True
 
 
 def ping(engine):

@@ -2,6 +2,8 @@
 
 import logging
 
+from blinker import Namespace
+from flask import current_app
 from werkzeug.exceptions import HTTPException
 
 from project import database
@@ -10,8 +12,10 @@ from project.jsend import answer
 # How soon a client should ask again while the database is away, in seconds.
 RETRY_AFTER = 2
 
-# What Flask adds to the log's records comes later: the name is the application's.
-log = logging.getLogger("project")
+log = logging.getLogger(__name__)
+
+# Sent with the error when the database is not available.
+database_failed = Namespace().signal("database-failed")
 
 
 class Refusal(Exception):
@@ -75,6 +79,7 @@ def answer_error(error):
     remedy = database.remedy(error)
     if remedy:
         log.error(remedy)
+        database_failed.send(current_app, error=error)
         return answer(
             503,
             "The database is not available: try again later.",

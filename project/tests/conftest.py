@@ -57,6 +57,7 @@ def test_database(test_app):
     """The database with a fresh schema, dropped at the end of the module."""
     schema.recreate()
     yield db
+    # An open transaction would block the tables' end.
     db.session.remove()
     db.drop_all()
 
@@ -64,6 +65,7 @@ def test_database(test_app):
 @pytest.fixture
 def empty_database(test_database):
     """The database without a user, and ids that begin at 1."""
+    # A transaction that a test left open would block the TRUNCATE.
     test_database.session.remove()
     with test_database.engine.begin() as connection:
         connection.exec_driver_sql("TRUNCATE users RESTART IDENTITY")
@@ -108,7 +110,6 @@ def add_user(empty_database):
         db.session.add(user)
         db.session.commit()
         db.session.refresh(user)
-        # An open transaction would block the next TRUNCATE.
         db.session.close()
         return user
 

@@ -80,7 +80,7 @@ def started(command, cwd=ROOT, output=subprocess.DEVNULL, **variables):
 
 
 def gunicorn(database_url, **variables):
-    """Start the service as production runs it; see `started` for what is yielded."""
+    """Start the service as production runs it; see `started` for the rest."""
     return started(
         [sys.executable, "-m", "gunicorn", "manage:app"],
         APP_SETTINGS="project.config.ProductionConfig",

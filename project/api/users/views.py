@@ -9,6 +9,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 from project.api.users import queries, schemas
 from project.errors import UserNotFound
 from project.jsend import Api, answer
+from project.observability import audit
 
 users_blueprint = Blueprint("users", __name__)
 api = Api(users_blueprint)
@@ -79,6 +80,7 @@ class UsersList(Resource):
         """Add a user."""
         fields = schemas.parse_body(schemas.NewUser, json_body())
         user, version = queries.insert(**fields)
+        audit("added", user["id"])
         made = answer_user(
             user, version, status=201, message=f"{user['email']} was added!"
         )
@@ -116,11 +118,14 @@ class User(Resource):
         id = existing_id(user_id)
         fields = schemas.parse_body(schema, json_body())
         user, version = queries.update(id, fields, accepted_versions())
+        audit("updated", id)
         return answer_user(user, version, message=f"{id} was updated!")
 
     def delete(self, user_id):
         """Remove the user."""
-        email = queries.delete(existing_id(user_id), accepted_versions())
+        id = existing_id(user_id)
+        email = queries.delete(id, accepted_versions())
+        audit("removed", id)
         return answer(message=f"{email} was removed!")
 
 

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from sqlalchemy import exc
+from sqlalchemy import create_engine, exc, make_url
 
 from project import database, db
 
@@ -13,6 +13,22 @@ def test_normalise_url(scheme):
     assert database.normalise_url(
         f"{scheme}://ada:p%40ss@db:5433/users?sslmode=require"
     ) == ("postgresql+psycopg2://ada:p%40ss@db:5433/users?sslmode=require")
+
+
+def test_normalise_several_hosts():
+    """libpq's form for a primary and its standbys."""
+    url = database.normalise_url(
+        "postgres://ada:secret@one,two:5433/users?target_session_attrs=read-write"
+    )
+    arguments = create_engine(url).dialect.create_connect_args(make_url(url))[1]
+    assert arguments == {
+        "user": "ada",
+        "password": "secret",
+        "host": "one,two",
+        "port": "5432,5433",
+        "dbname": "users",
+        "target_session_attrs": "read-write",
+    }
 
 
 @pytest.mark.parametrize("url", ["", "users", "sqlite://", "postgresql+psycopg://a/b"])
@@ -29,6 +45,19 @@ def test_describe_hides_the_password():
 def test_remedy_of_another_error():
     assert database.remedy(ValueError("anything")) is None
     assert database.remedy(exc.InvalidRequestError("anything")) is None
+
+
+@pytest.mark.parametrize("bind", [None, database.AUTOCOMMIT])
+def test_connections_to_a_demoted_primary_are_dropped(test_app, bind):
+    engine = db.engines[bind]
+    with pytest.raises(exc.InternalError) as refused, engine.connect() as connection:
+        connection.exec_driver_sql("SET default_transaction_read_only = on")
+        connection.commit()
+        connection.exec_driver_sql("CREATE TABLE anything ()")
+    assert "point DATABASE_URL to the primary" in database.remedy(refused.value)
+    with engine.begin() as connection:
+        shown = connection.exec_driver_sql("SHOW default_transaction_read_only")
+        assert shown.scalar() == "off"
 
 
 def test_connections_know_their_limits(test_app):

@@ -27,7 +27,7 @@ def shape():
         return [connection.exec_driver_sql(s).all() for s in (SHAPE, INDEXES)]
 
 
-def test_migrations_and_model_agree(test_database):
+def test_migrations_and_model_agree(empty_database):
     with db.engine.connect() as connection:
         context = MigrationContext.configure(connection)
         changes = compare_metadata(context, db.metadata)
@@ -40,7 +40,7 @@ def test_migrations_and_model_agree(test_database):
     assert shape() == migrated
 
 
-def test_upgrade_can_run_again(test_database, capsys):
+def test_upgrade_can_run_again(empty_database, capsys):
     with db.engine.begin() as connection:
         schema.upgrade(connection)
     assert capsys.readouterr().out == ""

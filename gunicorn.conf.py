@@ -6,6 +6,7 @@ from gevent import monkey
 monkey.patch_all()
 
 import os  # noqa: E402
+import resource  # noqa: E402
 import shutil  # noqa: E402
 import tempfile  # noqa: E402
 
@@ -23,6 +24,10 @@ bind = f"0.0.0.0:{variables['PORT']}"
 workers = variables["WEB_CONCURRENCY"] or len(os.sched_getaffinity(0))
 # A greenlet a connection: a client that sends a byte a second holds no worker.
 worker_class = "gevent"
+# Idle keep-alive connections count, too; one costs some 20 KiB and an open file.
+worker_connections = 10_000
+most_files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
 # The code is read once, and the workers share its memory.
 preload_app = True
 # Heroku's router keeps a connection for 90 s; the side that opened it should end it.
@@ -45,8 +50,11 @@ def wait_for_database(connection):
     Raises:
         OperationalError: it has not answered for longer than a statement may take.
     """
-    # A second more than the server has to end the statement by itself.
-    patience = variables["DATABASE_STATEMENT_TIMEOUT"] + 1
+    if connection.status == extensions.STATUS_SETUP:
+        patience = variables["DATABASE_CONNECT_TIMEOUT"]
+    else:
+        # A second more than the server has to end the statement by itself.
+        patience = variables["DATABASE_STATEMENT_TIMEOUT"] + 1
     wait = {extensions.POLL_READ: wait_read, extensions.POLL_WRITE: wait_write}
     late = OperationalError(f"PostgreSQL has not answered for {patience} seconds")
     while (state := connection.poll()) != extensions.POLL_OK:

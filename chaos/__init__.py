@@ -1,0 +1,1 @@
+"""Faults on purpose: the real service on real PostgreSQL servers that fail."""

@@ -4,7 +4,7 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, request
 from flask_restful import Resource
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from project.api.users import queries, schemas
 from project.errors import UserNotFound
@@ -24,7 +24,11 @@ def json_body():
     """
     if request.mimetype != "application/json":
         raise UnsupportedMediaType("Send JSON, with Content-Type: application/json.")
-    return request.get_data()
+    body = request.get_data()
+    # Werkzeug cuts a chunked body, which tells no length, off at the limit.
+    if request.content_length is None and len(body) >= request.max_content_length:
+        raise RequestEntityTooLarge()
+    return body
 
 
 def existing_id(text):

@@ -1,5 +1,7 @@
 """Every refusal and failure has the one JSON shape, whatever the settings say."""
 
+import io
+
 import pytest
 from sqlalchemy import make_url
 
@@ -151,6 +153,20 @@ def test_oversized_body(strict_client):
     )
     assert answer.status_code == 413
     assert answer.json["status"] == "fail"
+
+
+def test_oversized_chunked_body(strict_client):
+    """It tells no length, and its beginning is a user."""
+    body = b'{"username": "ada", "email": "ada@example.com"}' + b" " * 100_000
+    answer = strict_client.post(
+        "/users",
+        input_stream=io.BytesIO(body),
+        content_type="application/json",
+        headers={"Transfer-Encoding": "chunked"},
+        environ_overrides={"wsgi.input_terminated": True},
+    )
+    assert answer.status_code == 413
+    assert strict_client.get("/users").json["data"]["users"] == []
 
 
 @pytest.mark.parametrize(

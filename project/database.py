@@ -22,6 +22,10 @@ UNREACHABLE = (
 # What an operator can do about the errors that mean "not now", by the driver's class.
 REMEDIES = {
     errors.UndefinedTable: f"the schema is missing: {MIGRATE}",
+    errors.DuplicateTable: (
+        "the tables were not made by the migrations: save the users with"
+        " `python manage.py export_users`, then recreate_db and import_users"
+    ),
     errors.UndefinedColumn: f"the schema is out of date: {MIGRATE}",
     errors.UndefinedFunction: f"the schema is out of date: {MIGRATE}",
     errors.InvalidColumnReference: f"the schema is out of date: {MIGRATE}",

@@ -135,6 +135,7 @@ def logging_config(settings):
                 "rename_fields": {"levelname": "level", "name": "logger"},
                 "timestamp": "time",
             },
+            "plain": {"format": "%(message)s"},
             "text": {
                 "()": TextFormatter,
                 "fmt": "%(asctime)s %(levelname)s %(name)s: %(message)s %(request_id)s",
@@ -146,13 +147,20 @@ def logging_config(settings):
                 "class": "logging.StreamHandler",
                 "formatter": settings["LOG_FORMAT"],
                 "filters": ["request_id"],
-            }
+            },
+            "plain": {"class": "logging.StreamHandler", "formatter": "plain"},
         },
         "root": {"level": settings["LOG_LEVEL"], "handlers": ["stderr"]},
         "loggers": {
             # The migrations tell by themselves which of them ran.
             "alembic": {"level": "WARNING"},
-            "werkzeug": {"filters": ["not_access"]},
+            # The development server speaks to a person, in lines and colours.
+            "werkzeug": {
+                "level": "INFO",
+                "handlers": ["plain"],
+                "filters": ["not_access"],
+                "propagate": False,
+            },
             # gunicorn gives its own logger a handler and a level of their own.
             "gunicorn.error": {"level": "NOTSET", "handlers": [], "propagate": True},
         },

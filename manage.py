@@ -9,7 +9,7 @@ from flask.cli import FlaskGroup, ScriptInfo, run_command
 from werkzeug.serving import is_running_from_reloader
 
 from project import create_app, database, db, observability, schema
-from project.api.users import samples
+from project.api.users import commands
 from project.config import ConfigError, gaps
 
 try:
@@ -84,13 +84,6 @@ def confirm_loss(users):
     click.confirm(f"{loss} Go on?", abort=True)
 
 
-@cli.command("seed_db")
-def seed_db():
-    """Add two sample users."""
-    for email, added in samples.seed().items():
-        click.echo(f"{email} was added!" if added else f"{email} is there already.")
-
-
 def prepare(url):
     """Bring an embedded server's schema up to date, and tell what to do next.
 
@@ -122,6 +115,8 @@ def run(ctx, host, port, **options):
     ctx.invoke(run_command, host=host, port=port, **options)
 
 
+for command in (commands.seed_db, commands.export_users, commands.import_users):
+    cli.add_command(command)
 cli.add_command(
     click.Command("run", params=run_command.params, callback=run, help=run.__doc__)
 )

@@ -96,9 +96,17 @@ def production():
 
 
 @pytest.fixture
-def runner(test_app, empty_database):
-    """A runner of the command line, on an empty users table."""
-    return test_app.test_cli_runner()
+def invoke(test_app, empty_database):
+    """A function that runs a command on the tests' database."""
+
+    import manage
+
+    def _invoke(*arguments, app=test_app, **options):
+        invoke = app.test_cli_runner().invoke
+        # In an empty context: the command has to find its application by itself.
+        return contextvars.Context().run(invoke, manage.cli, arguments, **options)
+
+    return _invoke
 
 
 @pytest.fixture(scope="function")

@@ -165,8 +165,18 @@ def parse_body(schema, body):
     Raises:
         InvalidPayload: they are not such a body, or hold no known member at all.
     """
+    return parse(schema.model_validate_json, body)
+
+
+def parse_fields(schema, fields):
+    """Return the known ones of fields that come from elsewhere; see `parse_body`."""
+    return parse(schema.model_validate, fields)
+
+
+def parse(validate, given):
+    """Return what a Payload class knows of what is given; see `parse_body`."""
     try:
-        fields = dict(schema.model_validate_json(body))
+        fields = dict(validate(given))
     except ValidationError as error:
         raise InvalidPayload(reasons(error)) from None
     if not any(value is not None for value in fields.values()):

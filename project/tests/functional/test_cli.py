@@ -1,6 +1,5 @@
 """`python manage.py …`, as an operator types it."""
 
-import contextvars
 import os
 import subprocess
 import sys
@@ -14,18 +13,6 @@ from project import db, schema
 from project.api.users.models import User
 
 ROOT = Path(manage.__file__).parent
-
-
-@pytest.fixture
-def invoke(test_app, empty_database):
-    """A function that runs a command on the tests' database."""
-
-    def _invoke(*arguments, app=test_app, **options):
-        invoke = app.test_cli_runner().invoke
-        # In an empty context: the command has to find its application by itself.
-        return contextvars.Context().run(invoke, manage.cli, arguments, **options)
-
-    return _invoke
 
 
 @pytest.fixture

@@ -25,6 +25,11 @@ MAX_LENGTH = 128
 MAX_ID = 2**63 - 1
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# Nearly every address is of this kind, which the full check never refuses. That takes
+# 20 times as long: more than PostgreSQL takes to insert the user.
+PLAIN_EMAIL = re.compile(
+    r"[A-Za-z0-9]+(?:[._+-][A-Za-z0-9]+)*@(?:[A-Za-z0-9]{1,63}\.)+[A-Za-z]{2,63}"
+)
 
 # The contract asks for syntax alone; reserved domains such as `.test` have it.
 email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
@@ -48,6 +53,8 @@ def check_email(text):
     Raises:
         PydanticCustomError: it is not a valid address; the reason says why.
     """
+    if PLAIN_EMAIL.fullmatch(text):
+        return text
     try:
         email_validator.validate_email(text, check_deliverability=False)
     except email_validator.EmailNotValidError as error:

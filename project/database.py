@@ -162,6 +162,22 @@ def note_failover(context):
         context.is_disconnect = True
 
 
+def let_go(engine, connection, error):
+    """Let go of an engine's connections where an error says that they are of no use.
+
+    SQLAlchemy does so by itself where it runs the statement.
+
+    Args:
+        engine: the engine.
+        connection: its raw connection that failed; the others go with it.
+        error: what the driver raised.
+    """
+    lost = engine.dialect.is_disconnect(error, connection.dbapi_connection, None)
+    if lost or isinstance(error, errors.ReadOnlySqlTransaction):
+        connection.invalidate(error)
+        engine.dispose()
+
+
 def ping(engine):
     """Ask the database for a sign of life.
 

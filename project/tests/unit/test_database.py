@@ -1,11 +1,14 @@
 """The database's address and the service's connections to it."""
 
+import contextlib
 import time
 
+import psycopg2
 import pytest
 from sqlalchemy import create_engine, exc, make_url
 
 from project import database, db
+from project.api.users import queries
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
@@ -58,6 +61,29 @@ def test_connections_to_a_demoted_primary_are_dropped(test_app, bind):
     with engine.begin() as connection:
         shown = connection.exec_driver_sql("SHOW default_transaction_read_only")
         assert shown.scalar() == "off"
+
+
+@pytest.mark.parametrize(
+    "breaks, hint",
+    [
+        ("SELECT pg_terminate_backend(pg_backend_pid())", "check that PostgreSQL runs"),
+        ("SET default_transaction_read_only = on", "point DATABASE_URL to the primary"),
+    ],
+)
+def test_queries_let_go_of_connections_that_are_of_no_use(test_database, breaks, hint):
+    engine = db.engines[database.AUTOCOMMIT]
+    with engine.connect() as idle:
+        stale = idle.exec_driver_sql("SELECT pg_backend_pid()").scalar()
+    with pytest.raises(psycopg2.Error) as error:
+        # The first one gives no rows, where it does not fail.
+        with contextlib.suppress(psycopg2.ProgrammingError):
+            queries.run(breaks, {})
+        queries.run("CREATE TABLE anything ()", {})
+    assert hint in database.remedy(error.value)
+    assert queries.run("SELECT 1", {}) == [(1,)]
+    with engine.connect() as connection:
+        fresh = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar()
+    assert fresh != stale
 
 
 def test_connections_know_their_limits(test_app):

@@ -19,6 +19,7 @@ os.environ["APP_SETTINGS"] = "project.config.TestingConfig"
 
 from project import create_app, db, embedded, schema  # noqa: E402
 from project.api.users.models import User  # noqa: E402
+from project.tests.browser import browser, browser_page  # noqa: E402, F401
 
 
 class IsolatedClient(FlaskClient):

@@ -13,6 +13,7 @@ import tempfile  # noqa: E402
 from gevent.socket import wait_read, wait_write  # noqa: E402
 from psycopg2 import OperationalError, extensions  # noqa: E402
 
+from project import auth  # noqa: E402
 from project.config import load_config  # noqa: E402
 from project.observability import logging_config  # noqa: E402
 
@@ -59,6 +60,11 @@ def wait_for_database(connection):
     late = OperationalError(f"PostgreSQL has not answered for {patience} seconds")
     while (state := connection.poll()) != extensions.POLL_OK:
         wait[state](connection.fileno(), timeout=patience, timeout_exc=late)
+
+
+def when_ready(server):
+    """Say once, as the service starts, whether everybody may do everything."""
+    auth.warn_if_open(variables)
 
 
 def post_fork(server, worker):

@@ -96,6 +96,7 @@ def prepare(url):
     body = '{"username": "me", "email": "me@example.com"}'
     click.echo(f" * Database: {describe_database()}")
     click.echo(f" * Users: {url}/users")
+    click.echo(f" * To read about the API, and to try it: {url}/docs")
     click.echo(" * Next: add two users with `python manage.py seed_db`, or try")
     click.echo(
         f"   curl -i {url}/users -H 'Content-Type: application/json' -d '{body}'"

@@ -36,6 +36,7 @@ def create_app(config=None):
     migrate.init_app(app, db)
     observability.init_app(app)
     register_errors(app)
+    register_access(app)
     register_blueprints(app)
     return app
 
@@ -47,11 +48,25 @@ def register_errors(app):
     app.register_error_handler(Exception, answer_error)
 
 
+def register_access(app):
+    """Let in who has a token, and the pages of other origins, where settings say so."""
+    from project import auth, cors
+
+    auth.register_tokens(app)
+    cors.register_origins(app)
+
+
 def register_blueprints(app):
     """Serve the API's resources."""
     from project.api.health import health_blueprint
+    from project.api.openapi import openapi_blueprint
     from project.api.ping import ping_blueprint
     from project.api.users import users_blueprint
 
-    for blueprint in (ping_blueprint, health_blueprint, users_blueprint):
+    for blueprint in (
+        ping_blueprint,
+        health_blueprint,
+        users_blueprint,
+        openapi_blueprint,
+    ):
         app.register_blueprint(blueprint)

@@ -11,6 +11,7 @@ from dotenv import load_dotenv
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     Field,
     NonNegativeInt,
     PositiveInt,
@@ -19,7 +20,7 @@ from pydantic import (
 from sqlalchemy import make_url
 from werkzeug.utils import import_string
 
-from project import database, embedded
+from project import auth, cors, database, embedded
 
 DEFAULT_SETTINGS = "project.config.DevelopmentConfig"
 ROOT = Path(__file__).parent.parent
@@ -28,6 +29,8 @@ INSTANCE = ROOT / "instance"
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 DatabaseUrl = Annotated[str, AfterValidator(database.normalise_url)]
+Tokens = Annotated[dict[bytes, bool], BeforeValidator(auth.parse_tokens)]
+Origins = Annotated[list[str], BeforeValidator(cors.parse_origins)]
 
 
 class ConfigError(Exception):
@@ -53,6 +56,16 @@ class Environment(BaseModel):
     SECRET_KEY: str | None = Field(
         None,
         description="Signs sessions. Development has a default, production none.",
+    )
+    API_TOKENS: Tokens = Field(
+        {},
+        description="The tokens that open the users; `read:` before one limits it to"
+        " reading. Unset, everybody may do everything.",
+    )
+    CORS_ORIGINS: Origins = Field(
+        [],
+        description="The origins whose pages may use the API from a browser; `*` is"
+        " all. Unset, none but our own.",
     )
     PORT: Port = Field(5000, description="The port that gunicorn listens on.")
     WEB_CONCURRENCY: PositiveInt | None = Field(

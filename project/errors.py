@@ -11,6 +11,7 @@ from project.jsend import answer
 
 # How soon a client should ask again while the database is away, in seconds.
 RETRY_AFTER = 2
+UNAVAILABLE = "The database is not available: try again later."
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,7 @@ class Refusal(Exception):
 
     status = 400
     message = ""
+    headers = None
 
     def __init__(self, errors=None):
         super().__init__(self.message)
@@ -43,6 +45,13 @@ class InvalidQuery(Refusal):
     """A parameter of the query string is out of range or not understood."""
 
     message = "Invalid query."
+
+
+class NotJson(Refusal):
+    """The body is of another type than JSON."""
+
+    status = 415
+    message = "Send JSON, with Content-Type: application/json."
 
 
 class EmailTaken(Refusal):
@@ -73,18 +82,14 @@ def answer_error(error):
     """
     if isinstance(error, Refusal):
         details = {} if error.errors is None else {"errors": error.errors}
-        return answer(error.status, error.message, **details)
+        return answer(error.status, error.message, error.headers, **details)
     if isinstance(error, HTTPException):
         return answer_http(error)
     remedy = database.remedy(error)
     if remedy:
         log.error(remedy)
         database_failed.send(current_app, error=error)
-        return answer(
-            503,
-            "The database is not available: try again later.",
-            {"Retry-After": str(RETRY_AFTER)},
-        )
+        return answer(503, UNAVAILABLE, {"Retry-After": str(RETRY_AFTER)})
     log.exception("unexpected error")
     return answer(500, "Something went wrong on our side.")
 
@@ -98,5 +103,5 @@ def answer_http(error):
     if error.code < 400:
         return error.get_response()
     # `Allow` and the like stay; the type and length are those of an HTML page.
-    headers = [(k, v) for k, v in error.get_headers() if k != "Content-Type"]
+    headers = {k: v for k, v in error.get_headers() if k != "Content-Type"}
     return answer(error.code, error.description, headers)

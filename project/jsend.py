@@ -5,6 +5,13 @@ from flask import Flask, Response
 from flask.sessions import SecureCookieSessionInterface
 from flask_restful import Api as RestfulApi
 
+# JSON is nothing else, whatever a browser takes it for; and it is about people: a
+# shared cache keeps none of it, and a private one asks each time whether it holds.
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "private, no-cache",
+}
+
 
 class CookieSessions(SecureCookieSessionInterface):
     """Flask's sessions, which cost nothing where the client has none.
@@ -60,6 +67,6 @@ def answer(status=200, message=None, headers=None, **members):
     return Response(
         orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE),
         status,
-        headers,
+        HEADERS if headers is None else HEADERS | headers,
         content_type="application/json",
     )

@@ -2,7 +2,7 @@
 
 import re
 from datetime import datetime
-from typing import Annotated, TypedDict
+from typing import Annotated
 
 import email_validator
 from pydantic import (
@@ -14,6 +14,7 @@ from pydantic import (
     StringConstraints,
     TypeAdapter,
     ValidationError,
+    WithJsonSchema,
 )
 from pydantic_core import PydanticCustomError
 
@@ -29,6 +30,12 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 # 20 times as long: more than PostgreSQL takes to insert the user.
 PLAIN_EMAIL = re.compile(
     r"[A-Za-z0-9]+(?:[._+-][A-Za-z0-9]+)*@(?:[A-Za-z0-9]{1,63}\.)+[A-Za-z]{2,63}"
+)
+# JSON Schema cannot trim: what may stand around a username, at its ends and within.
+SPACE = r"\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+END = rf"[^\x00-\x1f\x7f-\x9f{SPACE}]"
+USERNAME = (
+    rf"^[{SPACE}]*{END}([^\x00-\x1f\x7f-\x9f]{{0,{MAX_LENGTH - 2}}}{END})?[{SPACE}]*$"
 )
 
 # The contract asks for syntax alone; reserved domains such as `.test` have it.
@@ -88,14 +95,33 @@ Username = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_LENGTH),
     AfterValidator(check_printable),
+    WithJsonSchema({"type": "string", "pattern": USERNAME}),
+    Field(
+        description=f"1 to {MAX_LENGTH} characters after trimming, none of them a"
+        " control character.",
+        examples=["ada"],
+    ),
 ]
 Email = Annotated[
     str,
     StringConstraints(min_length=1, max_length=MAX_LENGTH),
     AfterValidator(check_email),
-    Field(json_schema_extra={"format": "email"}),
+    Field(
+        description="An address, unique in any letter case and kept as typed.",
+        examples=["Ada@example.com"],
+        json_schema_extra={"format": "idn-email"},
+    ),
 ]
-Id = Annotated[int, BeforeValidator(check_digits), Field(ge=0, le=MAX_ID)]
+Active = Annotated[
+    bool,
+    Field(description="Whether the user is active.", examples=[True]),
+]
+Id = Annotated[int, Field(ge=0, le=MAX_ID), BeforeValidator(check_digits)]
+
+
+def require_one(schema):
+    """Say in a JSON Schema that one of its properties has to be there."""
+    schema["anyOf"] = [{"required": [name]} for name in schema["properties"]]
 
 
 class Payload(BaseModel):
@@ -109,7 +135,7 @@ class NewUser(Payload):
 
     username: Username
     email: Email
-    active: bool = True
+    active: Active = True
 
 
 class UserReplacement(Payload):
@@ -117,15 +143,17 @@ class UserReplacement(Payload):
 
     username: Username
     email: Email
-    active: bool = None
+    active: Active = None
 
 
 class UserChange(Payload):
     """The body of `PATCH /users/<id>`; what is left out keeps its value."""
 
+    model_config = ConfigDict(json_schema_extra=require_one)
+
     username: Username = None
     email: Email = None
-    active: bool = None
+    active: Active = None
 
 
 class Page(BaseModel):
@@ -133,23 +161,36 @@ class Page(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    limit: Annotated[int, BeforeValidator(check_digits), Field(ge=1, le=1000)] = 100
-    after: Id = 0
-    email: Email | None = None
-    active: Annotated[bool, BeforeValidator(check_boolean)] | None = None
+    limit: Annotated[
+        int,
+        Field(ge=1, le=1000, description="The most users that the page may hold."),
+        BeforeValidator(check_digits),
+    ] = 100
+    after: Annotated[Id, Field(description="Only users with a larger id.")] = 0
+    email: Annotated[
+        Email, Field(description="Only the user with this address, in any letter case.")
+    ] = None
+    active: Annotated[
+        bool,
+        BeforeValidator(check_boolean),
+        Field(description="Only active users, or only inactive ones."),
+    ] = None
 
 
-class User(TypedDict):
-    """A user as the API shows it; its keys are the columns that are read."""
+class User(BaseModel):
+    """A user as the API shows it."""
 
-    id: int
-    username: str
-    email: str
-    active: bool
-    created_date: datetime
+    id: Annotated[int, Field(examples=[1])]
+    username: Annotated[str, Field(examples=["ada"])]
+    email: Annotated[str, Field(examples=["Ada@example.com"])]
+    active: Annotated[bool, Field(examples=[True])]
+    created_date: Annotated[
+        datetime, Field(examples=["2026-11-22T21:12:05.311842+00:00"])
+    ]
 
 
-FIELDS = tuple(User.__annotations__)
+# What is shown is what is read: the columns' names.
+FIELDS = tuple(User.model_fields)
 _user_id = TypeAdapter(Id)
 
 

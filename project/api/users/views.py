@@ -4,10 +4,10 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, request
 from flask_restful import Resource
-from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from project.api.users import queries, schemas
-from project.errors import UserNotFound
+from project.errors import NotJson, UserNotFound
 from project.jsend import Api, answer
 from project.observability import audit
 
@@ -19,11 +19,11 @@ def json_body():
     """Return the bytes of the request's JSON body.
 
     Raises:
-        UnsupportedMediaType: its type is another.
+        NotJson: its type is another.
         RequestEntityTooLarge: it is over the limit.
     """
     if request.mimetype != "application/json":
-        raise UnsupportedMediaType("Send JSON, with Content-Type: application/json.")
+        raise NotJson()
     body = request.get_data()
     # Werkzeug cuts a chunked body, which tells no length, off at the limit.
     if request.content_length is None and len(body) >= request.max_content_length:

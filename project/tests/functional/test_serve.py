@@ -60,6 +60,7 @@ def test_serves_and_keeps_its_users(checkout):
     assert "Database: postgresql:///users_dev (embedded)" in said
     assert f"Users: {url}/users" in said
     assert f"curl -i {url}/users" in said
+    assert f"{url}/docs" in said
     with started(SERVE, checkout) as (url, _):
         assert names(url) == ["user 1"]
 

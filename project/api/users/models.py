@@ -30,8 +30,11 @@ class User(db.Model):
 
     __table_args__ = (
         db.Index("users_email_key", func.lower(email), unique=True),
-        # Serves a page of the active or the inactive users, however few they are.
-        db.Index("users_active_id_idx", active, id),
+        # A page of the active or the inactive users, however few they are and wherever.
+        # On one index of both columns the planner would at times walk the primary key,
+        # past all the others, since it does not know that these are far away.
+        db.Index("users_active_key", id, postgresql_where=active),
+        db.Index("users_inactive_key", id, postgresql_where=~active),
     )
 
     def to_json(self):

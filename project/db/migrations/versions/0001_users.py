@@ -25,7 +25,11 @@ def upgrade():
         ),
     )
     op.create_index("users_email_key", "users", [sa.text("lower(email)")], unique=True)
-    op.create_index("users_active_id_idx", "users", ["active", "id"])
+    for name, condition in (
+        ("users_active_key", "active"),
+        ("users_inactive_key", "NOT active"),
+    ):
+        op.create_index(name, "users", ["id"], postgresql_where=sa.text(condition))
 
 
 def downgrade():

@@ -11,10 +11,12 @@ import shutil  # noqa: E402
 import tempfile  # noqa: E402
 
 from gevent.socket import wait_read, wait_write  # noqa: E402
+from gunicorn import util  # noqa: E402
 from psycopg2 import OperationalError, extensions  # noqa: E402
 
 from project import auth  # noqa: E402
 from project.config import load_config  # noqa: E402
+from project.jsend import answer  # noqa: E402
 from project.observability import logging_config  # noqa: E402
 
 variables = load_config()
@@ -38,6 +40,8 @@ graceful_timeout = 25
 # The workers' sign of life is a file: in memory, where the disk cannot delay it.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None
 logconfig_dict = logging_config(variables)
+# RFC 9110 asks for 8000 bytes at least.
+limit_request_line = 8190
 # It would be a socket in the home folder, which a container need not have.
 control_socket_disable = True
 
@@ -60,6 +64,24 @@ def wait_for_database(connection):
     late = OperationalError(f"PostgreSQL has not answered for {patience} seconds")
     while (state := connection.poll()) != extensions.POLL_OK:
         wait[state](connection.fileno(), timeout=patience, timeout_exc=late)
+
+
+def write_error(sock, status_int, reason, mesg):
+    """Answer a request that gunicorn refuses by itself in the API's shape.
+
+    Args:
+        sock: the client's connection.
+        status_int: the status code.
+        reason: its phrase.
+        mesg: what is wrong, if gunicorn tells.
+    """
+    refused = answer(status_int, mesg or reason, {"Connection": "close"})
+    head = f"HTTP/1.1 {refused.status}\r\n{refused.headers}"
+    util.write_nonblock(sock, head.encode("latin1") + refused.data)
+
+
+# Its own is a page of HTML, and there is no setting for it.
+util.write_error = write_error
 
 
 def when_ready(server):

@@ -1,11 +1,16 @@
 """Every refusal and failure has the one JSON shape, whatever the settings say."""
 
+import http.client
 import io
+import json
+import socket
+from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy import make_url
 
 from project import database, db
+from project.tests.servers import gunicorn
 
 BAD_VALUES = {
     "NUL": "a\0b",
@@ -272,3 +277,37 @@ def test_exhausted_pool(production, database_url, empty_database, caplog):
         unavailable(app.test_client().get("/users"))
     assert "DATABASE_POOL_SIZE" in caplog.text
     assert app.test_client().get("/users").status_code == 200
+
+
+@pytest.fixture(scope="module")
+def address(database_url):
+    """The address of the service as production runs it."""
+    with gunicorn(database_url, WEB_CONCURRENCY="1") as (url, _):
+        parts = urlsplit(url)
+        yield parts.hostname, parts.port
+
+
+@pytest.mark.parametrize(
+    "sent, status",
+    [
+        (b"nonsense", 400),
+        (b"GET / HTTP/9.9", 400),
+        (b"GET /users HTTP/1.1\r\nno header", 400),
+        (b"GET /users HTTP/1.1\r\nContent-Length: -1", 400),
+        (b"GET /users HTTP/1.1\r\nTransfer-Encoding: x", 501),
+        (b"GET /users?email=" + b"a" * 9000 + b" HTTP/1.1", 414),
+        (b"GET /users HTTP/1.1\r\nX: " + b"a" * 9000, 431),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_no_http(address, sent, status):
+    """What gunicorn refuses before the application sees it has the shape, too."""
+    with socket.create_connection(address, timeout=10) as connection:
+        connection.sendall(sent + b"\r\n\r\n")
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        body = json.load(answer)
+    assert answer.status == status
+    assert answer.headers["Content-Type"] == "application/json"
+    assert body["status"] == ("fail" if status < 500 else "error")
+    assert set(body) == {"status", "message"}

@@ -1,7 +1,8 @@
-"""What the API's document cannot tell Schemathesis: which addresses are free."""
+"""What the API's document cannot tell Schemathesis."""
 
 import os
 from functools import cache
+from urllib.parse import urlencode
 
 import psycopg2
 import schemathesis
@@ -18,6 +19,12 @@ def connect():
     connection = psycopg2.connect(os.environ["DATABASE_TEST_URL"])
     connection.autocommit = True
     return connection
+
+
+@schemathesis.hook
+def filter_query(context, query):
+    """Leave out what is too long for a URL: gunicorn refuses it, not the service."""
+    return len(urlencode(query or {}, errors="replace")) < 8000
 
 
 @schemathesis.hook

@@ -121,7 +121,9 @@ Id = Annotated[int, Field(ge=0, le=MAX_ID), BeforeValidator(check_digits)]
 
 def require_one(schema):
     """Say in a JSON Schema that one of its properties has to be there."""
-    schema["anyOf"] = [{"required": [name]} for name in schema["properties"]]
+    one = [{"required": [name]} for name in schema["properties"]]
+    # Bare, generators of clients would take it for a choice between schemas.
+    schema["allOf"] = [{"anyOf": one}]
 
 
 class Payload(BaseModel):

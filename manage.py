@@ -6,7 +6,7 @@ import sys
 import click
 from flask import current_app
 from flask.cli import FlaskGroup, ScriptInfo, run_command
-from werkzeug.serving import is_running_from_reloader
+from werkzeug.serving import WSGIRequestHandler, is_running_from_reloader
 
 from project import create_app, database, db, observability, schema
 from project.api.users import commands
@@ -113,6 +113,8 @@ def run(ctx, host, port, **options):
     # PID 1 of a container ignores a signal that has no handler, and elsewhere the
     # default one would leave the embedded server running.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    # It would tell its version and Python's in each answer.
+    WSGIRequestHandler.version_string = lambda handler: "werkzeug"
     ctx.invoke(run_command, host=host, port=port, **options)
 
 

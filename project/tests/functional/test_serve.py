@@ -63,6 +63,8 @@ def test_serves_and_keeps_its_users(checkout):
     assert f"{url}/docs" in said
     with started(SERVE, checkout) as (url, _):
         assert names(url) == ["user 1"]
+        with urllib.request.urlopen(f"{url}/ping") as answer:
+            assert answer.headers["Server"] == "werkzeug"
 
 
 def test_kill_loses_no_user_that_was_answered(checkout):

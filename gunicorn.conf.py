@@ -8,16 +8,18 @@ monkey.patch_all()
 import os  # noqa: E402
 import resource  # noqa: E402
 import shutil  # noqa: E402
+import signal  # noqa: E402
 import tempfile  # noqa: E402
 
 from gevent.socket import wait_read, wait_write  # noqa: E402
 from gunicorn import util  # noqa: E402
 from psycopg2 import OperationalError, extensions  # noqa: E402
 
-from project import auth  # noqa: E402
+from project import auth, db  # noqa: E402
 from project.config import load_config  # noqa: E402
 from project.jsend import answer  # noqa: E402
 from project.observability import logging_config  # noqa: E402
+from project.worker import Worker  # noqa: E402
 
 variables = load_config()
 
@@ -26,7 +28,7 @@ bind = f"0.0.0.0:{variables['PORT']}"
 # One a core: requests are bound by the CPU, and workers share nothing.
 workers = variables["WEB_CONCURRENCY"] or len(os.sched_getaffinity(0))
 # A greenlet a connection: a client that sends a byte a second holds no worker.
-worker_class = "gevent"
+worker_class = Worker
 # Idle keep-alive connections count, too; one costs some 20 KiB and an open file.
 worker_connections = 10_000
 most_files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -90,7 +92,15 @@ def when_ready(server):
 
 
 def post_fork(server, worker):
-    """Make psycopg2 cooperative in a worker."""
+    """Give a worker its own connections, and make psycopg2 cooperative."""
+    # Until it sets its own handlers it has the master's, which would swallow a stop.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    from manage import app
+
+    with app.app_context():
+        for engine in db.engines.values():
+            # Left open: one that was made before the fork is the parent's.
+            engine.dispose(close=False)
     extensions.set_wait_callback(wait_for_database)
 
 

@@ -84,6 +84,14 @@ def confirm_loss(users):
     click.confirm(f"{loss} Go on?", abort=True)
 
 
+@cli.command("wait_for_db")
+@click.option("--seconds", default=60, show_default=True, help="How long at most.")
+def wait_for_db(seconds):
+    """Wait until the database answers."""
+    database.wait_until_ready(db.engine, seconds)
+    click.echo(f"{describe_database()} answers.")
+
+
 def prepare(url):
     """Bring an embedded server's schema up to date, and tell what to do next.
 

@@ -188,6 +188,27 @@ def ping(engine):
         connection.execute(text("SELECT 1"))
 
 
+def wait_until_ready(engine, patience):
+    """Wait until the database answers.
+
+    Args:
+        engine: one of its engines.
+        patience: the seconds to wait.
+
+    Raises:
+        SQLAlchemyError, NotConfigured: it does not; `remedy` says what to do. At once
+            where the server is up and has no such database: waiting makes none.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return ping(engine)
+        except exc.OperationalError as error:
+            if "does not exist" in str(error.orig) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.2)
+
+
 def remedy(error):
     """Return one line about an error that means that the database is not available.
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,30 @@ def test_database_away(invoke, production, command):
     assert "check that PostgreSQL runs" in failed.output
     assert len(failed.output.splitlines()) == 1
     assert "secret" not in failed.output
+
+
+def test_wait_for_db(invoke):
+    done = invoke("wait_for_db")
+    assert done.exit_code == 0
+    assert done.output.endswith("answers.\n")
+
+
+def test_wait_for_db_ends(invoke, production):
+    away = production(DATABASE_URL="postgresql://ada@127.0.0.1:1/users")
+    failed = invoke("wait_for_db", "--seconds", "1", app=away)
+    assert failed.exit_code == 1
+    assert "check that PostgreSQL runs" in failed.output
+
+
+def test_wait_for_db_does_not_wait_for_a_missing_database(
+    invoke, production, database_url
+):
+    url = make_url(database_url).set(database="nowhere").render_as_string(False)
+    start = time.monotonic()
+    failed = invoke("wait_for_db", app=production(DATABASE_URL=url))
+    assert time.monotonic() - start < 5
+    assert failed.exit_code == 1
+    assert 'database "nowhere" does not exist' in failed.output
 
 
 def test_database_not_there(database_url):

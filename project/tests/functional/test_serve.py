@@ -7,11 +7,13 @@ import signal
 import sys
 import urllib.request
 
-import psutil
 import pytest
 
 from project.tests.servers import ROOT, started
 
+psutil = pytest.importorskip(
+    "psutil", reason="it comes with the embedded PostgreSQL, which is not installed"
+)
 SERVE = [sys.executable, "manage.py", "run", "--port", "{port}"]
 
 

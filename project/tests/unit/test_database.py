@@ -100,6 +100,22 @@ def test_api_statements_need_no_transaction(test_app):
         assert connection.connection.dbapi_connection.autocommit
 
 
+def test_wait_until_ready_tries_again(database_url):
+    tries = []
+
+    def connect():
+        tries.append(time.monotonic())
+        if len(tries) < 3:
+            raise psycopg2.OperationalError("the database system is starting up")
+        url = make_url(database_url).set(drivername="postgresql")
+        return psycopg2.connect(url.render_as_string(hide_password=False))
+
+    engine = create_engine("postgresql+psycopg2://", creator=connect)
+    database.wait_until_ready(engine, 10)
+    engine.dispose()
+    assert len(tries) == 3
+
+
 @pytest.mark.parametrize("bind", [None, database.AUTOCOMMIT])
 def test_stale_connection_is_replaced(test_app, bind):
     engine = db.engines[bind]

@@ -14,6 +14,9 @@ AUTOCOMMIT = "autocommit"
 # A connection that was idle for longer is asked whether it lives before it is used.
 IDLE_SECONDS = 0.5
 
+# What PostgreSQL says, and pgbouncer; neither gives a code to the client.
+MISSING_DATABASE = re.compile("does not exist|no such database")
+
 MIGRATE = "run `python manage.py db upgrade` (or recreate_db)"
 UNREACHABLE = (
     "check that PostgreSQL runs there, that the database exists and that DATABASE_URL"
@@ -204,7 +207,8 @@ def wait_until_ready(engine, patience):
         try:
             return ping(engine)
         except exc.OperationalError as error:
-            if "does not exist" in str(error.orig) or time.monotonic() > deadline:
+            missing = MISSING_DATABASE.search(str(error.orig))
+            if missing or time.monotonic() > deadline:
                 raise
         time.sleep(0.2)
 

@@ -15,8 +15,8 @@ REQUEST = b"GET /users HTTP/1.1\r\nHost: users\r\n\r\n"
 
 @pytest.fixture
 def service(empty_database, database_url):
-    """The service: its address, and its process."""
-    with gunicorn(database_url, WEB_CONCURRENCY="2") as (url, process):
+    """The service: its address, and its process, whose one worker has started."""
+    with gunicorn(database_url, WEB_CONCURRENCY="1") as (url, process):
         yield url.removeprefix("http://"), process
 
 
@@ -67,19 +67,17 @@ def test_idle_connections_do_not_hold_it(service):
 
 
 def test_connections_in_the_queue_are_answered(service):
-    """They were made while the workers could accept none, before the stop."""
+    """They were made while the worker could accept none, before the stop."""
     psutil = pytest.importorskip("psutil", reason="not installed")
     address, process = service
-    workers = psutil.Process(process.pid).children()
-    for worker in workers:
-        worker.suspend()
+    (worker,) = psutil.Process(process.pid).children()
+    worker.suspend()
     connections = [connect(address) for _ in range(16)]
     for connection in connections:
         connection.sendall(REQUEST)
     process.send_signal(signal.SIGTERM)
     time.sleep(0.2)
-    for worker in workers:
-        worker.resume()
+    worker.resume()
     for connection in connections:
         with connection:
             assert connection.recv(65536).startswith(b"HTTP/1.1 200")

@@ -115,6 +115,19 @@ class NotAccess(logging.Filter):
         return " - - [" not in str(record.msg)
 
 
+class NoQuotes(logging.Filter):
+    """Cuts off what gunicorn quotes of a request that it does not understand.
+
+    It may be a query with an address, or a header with a token.
+    """
+
+    def filter(self, record):
+        """Let every record pass."""
+        if str(record.msg).startswith("Invalid request"):
+            record.msg = re.split("['\"]", record.msg)[0]
+        return True
+
+
 def logging_config(settings):
     """Return what `logging.config.dictConfig` takes: one line an event, on stderr.
 
@@ -127,6 +140,7 @@ def logging_config(settings):
         "filters": {
             "request_id": {"()": RequestId},
             "not_access": {"()": NotAccess},
+            "no_quotes": {"()": NoQuotes},
         },
         "formatters": {
             "json": {
@@ -162,7 +176,12 @@ def logging_config(settings):
                 "propagate": False,
             },
             # gunicorn gives its own logger a handler and a level of their own.
-            "gunicorn.error": {"level": "NOTSET", "handlers": [], "propagate": True},
+            "gunicorn.error": {
+                "level": "NOTSET",
+                "handlers": [],
+                "propagate": True,
+                "filters": ["no_quotes"],
+            },
         },
     }
 

@@ -282,11 +282,18 @@ def test_exhausted_pool(production, database_url, empty_database, caplog):
 
 
 @pytest.fixture(scope="module")
-def address(database_url):
+def log(tmp_path_factory):
+    """Where the service writes its log."""
+    return tmp_path_factory.mktemp("errors") / "log"
+
+
+@pytest.fixture(scope="module")
+def address(database_url, log):
     """The address of the service as production runs it."""
-    with gunicorn(database_url, WEB_CONCURRENCY="1") as (url, _):
-        parts = urlsplit(url)
-        yield parts.hostname, parts.port
+    with open(log, "w") as output:
+        with gunicorn(database_url, output=output, WEB_CONCURRENCY="1") as (url, _):
+            parts = urlsplit(url)
+            yield parts.hostname, parts.port
 
 
 @pytest.mark.parametrize(
@@ -294,7 +301,8 @@ def address(database_url):
     [
         (b"nonsense", 400),
         (b"GET / HTTP/9.9", 400),
-        (b"GET /users HTTP/1.1\r\nno header", 400),
+        (b"GET /users?email=a@secret.example HTTP", 400),
+        (b"GET /users HTTP/1.1\r\nAuthorization Bearer a-secret-token", 400),
         (b"GET /users HTTP/1.1\r\nContent-Length: -1", 400),
         (b"GET /users HTTP/1.1\r\nTransfer-Encoding: x", 501),
         (b"GET /users?email=" + b"a" * 9000 + b" HTTP/1.1", 414),
@@ -302,7 +310,7 @@ def address(database_url):
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_no_http(address, sent, status):
+def test_no_http(address, log, sent, status):
     """What gunicorn refuses before the application sees it has the shape, too."""
     with socket.create_connection(address, timeout=10) as connection:
         connection.sendall(sent + b"\r\n\r\n")
@@ -313,3 +321,5 @@ def test_no_http(address, sent, status):
     assert answer.headers["Content-Type"] == "application/json"
     assert body["status"] == ("fail" if status < 500 else "error")
     assert set(body) == {"status", "message"}
+    assert "Invalid request from" in log.read_text()
+    assert "secret" not in log.read_text()

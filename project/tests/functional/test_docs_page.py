@@ -10,14 +10,20 @@ from project.tests.servers import gunicorn
 TOKEN = "the-token-of-the-docs-page"
 
 
-@pytest.fixture
-def url(database_url, empty_database):
+@pytest.fixture(scope="module")
+def server(test_database, database_url):
     """The service as production runs it, with a token."""
     with gunicorn(database_url, API_TOKENS=TOKEN, WEB_CONCURRENCY="1") as (url, _):
         yield url
 
 
-def test_page_adds_a_user_with_a_token(url, browser_page, tmp_path):
+@pytest.fixture
+def url(server, empty_database):
+    """Its URL; its users table is empty."""
+    return server
+
+
+def test_page_adds_a_user_with_a_token(url, browser_page):
     browser_page.goto(f"{url}/docs")
     browser_page.click("button.authorize")
     browser_page.fill(".auth-container input", TOKEN)
@@ -32,7 +38,6 @@ def test_page_adds_a_user_with_a_token(url, browser_page, tmp_path):
     assert re.search(r"^201", said, re.M)
     assert '"message": "Ada@example.com was added!"' in said
     assert "location: /users/1" in said
-    browser_page.screenshot(path=tmp_path / "docs.png", full_page=True)
 
 
 def test_page_without_a_token_shows_the_refusal(url, browser_page):

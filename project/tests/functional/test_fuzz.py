@@ -24,6 +24,8 @@ def test_service_does_what_its_document_says(test_database, database_url, tmp_pa
                 *(sys.executable, "-m", "schemathesis.cli"),
                 *("--config-file", ROOT / "project/tests/schemathesis.toml"),
                 *("run", f"{url}/openapi.json", "--checks=all", "--no-color"),
+                # It says that data is slow to make, where others use the machine, too.
+                "--suppress-health-check=too_slow",
                 *(LONG if EXAMPLES else SHORT),
             ],
             cwd=tmp_path,

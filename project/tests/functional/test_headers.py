@@ -1,13 +1,11 @@
 """What every answer tells a browser, and what it tells the pages of other origins."""
 
 import re
-import urllib.request
 
 import pytest
 
 from project import create_app
 from project.config import ConfigError
-from project.tests.servers import gunicorn
 
 PAGE = "https://app.example.com"
 EXPOSED = {"ETag", "Link", "Location", "Retry-After", "X-Request-ID"}
@@ -110,9 +108,3 @@ def test_wrong_origins(monkeypatch, origins):
     monkeypatch.setenv("CORS_ORIGINS", origins)
     with pytest.raises(ConfigError, match="write it as https://example.com"):
         create_app()
-
-
-def test_server_does_not_tell_its_version(database_url):
-    with gunicorn(database_url, WEB_CONCURRENCY="1") as (url, _):
-        with urllib.request.urlopen(f"{url}/ping") as answer:
-            assert not re.search(r"\d", answer.headers["Server"])

@@ -84,3 +84,8 @@ def test_two_writers_of_one_version(urls, add_user):
 
     with ThreadPoolExecutor(2) as pool:
         assert sorted(pool.map(write, range(2))) == [200, 412]
+
+
+def test_server_does_not_tell_its_version(urls):
+    with urllib.request.urlopen(f"{urls[0]}/ping") as answer:
+        assert answer.headers["Server"] == "gunicorn"

@@ -69,7 +69,9 @@ class Environment(BaseModel):
     )
     PORT: Port = Field(5000, description="The port that gunicorn listens on.")
     WEB_CONCURRENCY: PositiveInt | None = Field(
-        None, description="gunicorn's worker processes. Unset, one for each core."
+        None,
+        description="gunicorn's worker processes. Unset, one for each core, while"
+        " 80 connections suffice.",
     )
     DATABASE_POOL_SIZE: PositiveInt = Field(
         10, description="Connections that a process keeps for the API."

@@ -9,6 +9,7 @@ import os  # noqa: E402
 import resource  # noqa: E402
 import shutil  # noqa: E402
 import signal  # noqa: E402
+import sys  # noqa: E402
 import tempfile  # noqa: E402
 
 from gevent.socket import wait_read, wait_write  # noqa: E402
@@ -16,12 +17,15 @@ from gunicorn import util  # noqa: E402
 from psycopg2 import OperationalError, extensions  # noqa: E402
 
 from project import auth, db  # noqa: E402
-from project.config import load_config  # noqa: E402
+from project.config import ConfigError, load_config  # noqa: E402
 from project.jsend import answer  # noqa: E402
 from project.observability import logging_config  # noqa: E402
 from project.worker import Worker  # noqa: E402
 
-variables = load_config()
+try:
+    variables = load_config()
+except ConfigError as error:
+    sys.exit(f"Error: {error}")
 
 wsgi_app = "manage:app"
 bind = f"0.0.0.0:{variables['PORT']}"

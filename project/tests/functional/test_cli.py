@@ -191,8 +191,15 @@ def test_seed_db_without_a_schema(invoke, test_database):
         schema.recreate()
 
 
-def test_wrong_setting_is_one_line():
-    failed = run("seed_db", PORT="none")
+@pytest.mark.parametrize("command", [["manage.py", "seed_db"], ["-m", "gunicorn"]])
+def test_wrong_setting_is_one_line(command):
+    failed = subprocess.run(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env=outside() | {"PORT": "none"},
+        capture_output=True,
+        text=True,
+    )
     assert failed.returncode == 1
     assert failed.stderr.startswith("Error: wrong settings")
     assert len(failed.stderr.splitlines()) == 1

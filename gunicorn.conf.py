@@ -16,8 +16,8 @@ from gevent.socket import wait_read, wait_write  # noqa: E402
 from gunicorn import util  # noqa: E402
 from psycopg2 import OperationalError, extensions  # noqa: E402
 
-from project import auth, db  # noqa: E402
-from project.config import ConfigError, load_config  # noqa: E402
+from project import db  # noqa: E402
+from project.config import ConfigError, gaps, load_config  # noqa: E402
 from project.jsend import answer  # noqa: E402
 from project.observability import logging_config  # noqa: E402
 from project.worker import Worker  # noqa: E402
@@ -95,8 +95,9 @@ util.write_error = write_error
 
 
 def when_ready(server):
-    """Say once, as the service starts, whether everybody may do everything."""
-    auth.warn_if_open(variables)
+    """Tell once, as the service starts, what its settings lack."""
+    for gap in gaps(variables):
+        server.log.warning(gap)
 
 
 def post_fork(server, worker):

@@ -10,7 +10,7 @@ from werkzeug.serving import WSGIRequestHandler, is_running_from_reloader
 
 from project import create_app, database, db, observability, schema
 from project.api.users import commands
-from project.config import ConfigError, gaps
+from project.config import ConfigError
 
 try:
     app = create_app()
@@ -18,8 +18,6 @@ except ConfigError as error:
     sys.exit(f"Error: {error}")
 
 observability.configure_logging(app.config)
-for gap in gaps(app.config):
-    app.logger.error(gap)
 
 
 class Commands(FlaskGroup):

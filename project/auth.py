@@ -4,7 +4,6 @@ Only the tokens' hashes are kept, so that no log and no error page can show a to
 """
 
 import hmac
-import logging
 import re
 from hashlib import sha256
 
@@ -16,8 +15,6 @@ READING = {"GET", "HEAD"}
 READ_ONLY = "read:"
 # What a header may carry (RFC 6750), and too long to be guessed.
 TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{16,}=*")
-
-log = logging.getLogger(__name__)
 
 
 class TokenMissing(Refusal):
@@ -78,19 +75,6 @@ def register_tokens(app):
     """
     if app.config["API_TOKENS"]:
         app.before_request(check_token)
-
-
-def warn_if_open(settings):
-    """Log that the API is open to everybody, where it is.
-
-    Args:
-        settings: a mapping with `API_TOKENS`.
-    """
-    if not settings["API_TOKENS"]:
-        log.warning(
-            "API_TOKENS is not set: whoever reaches this service can read, change and"
-            " remove every user"
-        )
 
 
 def check_token():

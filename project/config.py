@@ -240,16 +240,21 @@ def database_settings(settings, folder):
 
 
 def gaps(settings):
-    """Return what an operator has to know of settings that lack something.
+    """Tell what an operator has to know of production settings that lack something.
 
     Args:
         settings: the application's configuration.
 
-    Returns:
-        A line for each gap, with its remedy.
+    Yields:
+        A line for each gap.
     """
     if settings["GUARD_DATA"] and not settings["DATABASE_URL"]:
         yield "DATABASE_URL is not set: all but /ping is answered with 503"
+    if settings["GUARD_DATA"] and not settings["API_TOKENS"]:
+        yield (
+            "API_TOKENS is not set: whoever reaches this service can read, change and"
+            " remove every user"
+        )
 
 
 def connect(start, arguments):

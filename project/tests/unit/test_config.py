@@ -140,3 +140,18 @@ def test_two_apps_do_not_disturb_each_other(database_url, empty_database):
     assert one.test_client().get("/users").status_code == 200
     assert two.test_client().get("/users").status_code == 503
     assert one.test_client().get("/users").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "config, url, said",
+    [
+        (DevelopmentConfig, None, 0),
+        (ProductionConfig, None, 1),
+        (ProductionConfig, "postgres://localhost/users", 0),
+    ],
+)
+def test_production_says_that_it_has_no_database(monkeypatch, config, url, said):
+    if url:
+        monkeypatch.setenv("DATABASE_URL", url)
+    gaps = " ".join(config_module.gaps(create_app(config).config))
+    assert gaps.count("DATABASE_URL is not set") == said

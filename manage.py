@@ -8,7 +8,7 @@ from flask import current_app
 from flask.cli import FlaskGroup, ScriptInfo, run_command
 from werkzeug.serving import WSGIRequestHandler, is_running_from_reloader
 
-from project import create_app, database, db, observability, schema
+from project import create_app, database, db, observability, passwords, schema
 from project.api.users import commands
 from project.config import ConfigError
 
@@ -90,6 +90,19 @@ def wait_for_db(seconds):
     click.echo(f"{describe_database()} answers.")
 
 
+@cli.command("hash_password")
+def hash_password():
+    """Ask for a password and print its hash, for ADMIN_PASSWORD."""
+    password = click.prompt(
+        "Password", hide_input=True, confirmation_prompt=True, err=True
+    )
+    try:
+        click.echo(passwords.make_hash(password))
+    except ValueError as error:
+        raise click.ClickException(f"{error}") from None
+    click.echo("Quote it where a shell reads it: it would expand each $.", err=True)
+
+
 def prepare(url):
     """Bring an embedded server's schema up to date, and tell what to do next.
 
@@ -103,6 +116,8 @@ def prepare(url):
     click.echo(f" * Database: {describe_database()}")
     click.echo(f" * Users: {url}/users")
     click.echo(f" * To read about the API, and to try it: {url}/docs")
+    if "admin" in current_app.blueprints:
+        click.echo(f" * Admin: {url}/admin/")
     click.echo(" * Next: add two users with `python manage.py seed_db`, or try")
     click.echo(
         f"   curl -i {url}/users -H 'Content-Type: application/json' -d '{body}'"

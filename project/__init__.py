@@ -38,6 +38,7 @@ def create_app(config=None):
     register_errors(app)
     register_access(app)
     register_blueprints(app)
+    register_admin(app)
     return app
 
 
@@ -70,3 +71,14 @@ def register_blueprints(app):
         openapi_blueprint,
     ):
         app.register_blueprint(blueprint)
+
+
+def register_admin(app):
+    """Serve the admin where the settings let somebody in."""
+    from project.admin import is_open
+
+    if is_open(app.config):
+        # Elsewhere not even its libraries are loaded.
+        from project.admin.site import register
+
+        register(app)

@@ -20,7 +20,8 @@ from pydantic import (
 from sqlalchemy import make_url
 from werkzeug.utils import import_string
 
-from project import auth, cors, database, embedded
+from project import admin, auth, cors, database, embedded
+from project.passwords import check_format
 
 DEFAULT_SETTINGS = "project.config.DevelopmentConfig"
 ROOT = Path(__file__).parent.parent
@@ -31,6 +32,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 DatabaseUrl = Annotated[str, AfterValidator(database.normalise_url)]
 Tokens = Annotated[dict[bytes, bool], BeforeValidator(auth.parse_tokens)]
 Origins = Annotated[list[str], BeforeValidator(cors.parse_origins)]
+PasswordHash = Annotated[str, AfterValidator(check_format)]
 
 
 class ConfigError(Exception):
@@ -66,6 +68,20 @@ class Environment(BaseModel):
         [],
         description="The origins whose pages may use the API from a browser; `*` is"
         " all. Unset, none but our own.",
+    )
+    FLASK_ENV: str | None = Field(
+        None,
+        description="`development` opens the admin and `production` closes it, except"
+        " under production settings. Unset, it is open in development alone.",
+    )
+    ADMIN_USERNAME: str | None = Field(
+        None,
+        description="Who may log in to the admin under production settings. Without it,"
+        " ADMIN_PASSWORD and SECRET_KEY there is no admin.",
+    )
+    ADMIN_PASSWORD: PasswordHash | None = Field(
+        None,
+        description="The password's hash, which `manage.py hash_password` makes.",
     )
     PORT: Port = Field(5000, description="The port that gunicorn listens on.")
     WEB_CONCURRENCY: PositiveInt | None = Field(
@@ -118,6 +134,17 @@ class BaseConfig:
     EMBEDDED_DATABASE = None
     # Whether `recreate_db` asks before it destroys users.
     GUARD_DATA = False
+    # Whether the admin asks for a password, and where it does not, whether it is open
+    # while FLASK_ENV says nothing.
+    ADMIN_LOGIN = False
+    ADMIN_OPEN = False
+    # The admin alone has sessions; the API never sees their cookie.
+    SESSION_COOKIE_PATH = "/admin"
+    SESSION_COOKIE_SAMESITE = "Lax"
+    # Seconds without a request after which one has to log in again.
+    PERMANENT_SESSION_LIFETIME = 3600
+    # A form may be sent as long as its session lasts.
+    WTF_CSRF_TIME_LIMIT = None
 
 
 class DevelopmentConfig(BaseConfig):
@@ -125,6 +152,7 @@ class DevelopmentConfig(BaseConfig):
 
     SECRET_KEY = "a development secret, known to everybody"
     EMBEDDED_DATABASE = "users_dev"
+    ADMIN_OPEN = True
 
 
 class TestingConfig(BaseConfig):
@@ -140,6 +168,8 @@ class ProductionConfig(BaseConfig):
     """Production: nothing is made up, everything comes from the environment."""
 
     GUARD_DATA = True
+    ADMIN_LOGIN = True
+    SESSION_COOKIE_SECURE = True
     LOG_FORMAT = "json"
 
 
@@ -255,6 +285,7 @@ def gaps(settings):
             "API_TOKENS is not set: whoever reaches this service can read, change and"
             " remove every user"
         )
+    yield from admin.gaps(settings)
 
 
 def connect(start, arguments):

@@ -8,11 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import NullPool, create_engine, make_url
+from werkzeug.security import check_password_hash
 
 import manage
 from project import db, schema
 from project.api.users.models import User
+from project.database import normalise_url
 
 # As PostgreSQL says it, or a pgbouncer in front of it.
 NOWHERE = 'database "nowhere" does not exist|no such database: nowhere'
@@ -219,3 +221,63 @@ def test_shell_has_what_one_needs_at_hand(database_url):
 
 def test_migrations_as_sql(invoke):
     assert "CREATE TABLE users" in invoke("db", "upgrade", "--sql").output
+
+
+def test_hash_password(invoke):
+    made = invoke("hash_password", input="correct horse battery\n" * 2)
+    assert made.exit_code == 0
+    assert check_password_hash(made.stdout.strip(), "correct horse battery")
+    assert "correct" not in made.output
+
+
+@pytest.mark.parametrize(
+    "typed, said",
+    [("short\nshort\n", "at least 12 characters"), ("one\nother\n", "do not match")],
+)
+def test_hash_password_refuses(invoke, typed, said):
+    refused = invoke("hash_password", input=typed)
+    assert refused.exit_code == 1
+    assert said in refused.output
+    assert refused.stdout == ""
+
+
+def test_hash_password_helps_out_of_a_wrong_one():
+    """The command that the message names works where the message comes up."""
+    settings = {"APP_SETTINGS": "project.config.ProductionConfig"}
+    refused = run("hash_password", ADMIN_PASSWORD="plain", **settings)
+    assert refused.returncode == 1
+    assert "`ADMIN_PASSWORD= python manage.py hash_password`" in refused.stderr
+    assert run("hash_password", "--help", ADMIN_PASSWORD="", **settings).returncode == 0
+
+
+def test_upgrade_by_a_role_that_may_not_create_extensions(database_url):
+    """As on a managed PostgreSQL: the message says what its administrator has to do."""
+    server = create_engine(
+        normalise_url(database_url), isolation_level="AUTOCOMMIT", poolclass=NullPool
+    )
+    own = make_url(database_url).set(database="restricted_test", username="restricted")
+    settings = {
+        "APP_SETTINGS": "project.config.ProductionConfig",
+        "DATABASE_URL": own.set(password="x").render_as_string(False),
+    }
+    with server.connect() as connection:
+        connection.exec_driver_sql("CREATE ROLE restricted LOGIN PASSWORD 'x'")
+        connection.exec_driver_sql("CREATE DATABASE restricted_test")
+    try:
+        url = normalise_url(database_url)
+        inside = create_engine(
+            make_url(url).set(database="restricted_test"), poolclass=NullPool
+        )
+        with inside.begin() as connection:
+            connection.exec_driver_sql("GRANT CREATE ON SCHEMA public TO restricted")
+        refused = run("db", "upgrade", **settings)
+        assert refused.returncode == 1
+        assert "run `CREATE EXTENSION pg_trgm;`" in refused.stderr
+        assert "Traceback" not in refused.stderr
+        with inside.begin() as connection:
+            connection.exec_driver_sql("CREATE EXTENSION pg_trgm")
+        assert run("db", "upgrade", **settings).returncode == 0
+    finally:
+        with server.connect() as connection:
+            connection.exec_driver_sql("DROP DATABASE restricted_test WITH (FORCE)")
+            connection.exec_driver_sql("DROP ROLE restricted")

@@ -1,0 +1,1 @@
+"""The peers: the same API, each written as its own documentation teaches."""

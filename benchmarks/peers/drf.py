@@ -1,0 +1,91 @@
+"""Django REST framework: a ModelSerializer and a ModelViewSet."""
+
+import os
+from urllib.parse import parse_qs, urlsplit
+
+import django
+from django.conf import settings
+
+url = urlsplit(os.environ["DATABASE_URL"])
+settings.configure(
+    SECRET_KEY="the benchmark's",
+    ALLOWED_HOSTS=["127.0.0.1"],
+    ROOT_URLCONF=__name__,
+    USE_TZ=True,
+    APPEND_SLASH=False,
+    INSTALLED_APPS=["rest_framework"],
+    MIDDLEWARE=["django.middleware.common.CommonMiddleware"],
+    DATABASES={
+        "default": {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": url.path[1:],
+            "USER": url.username,
+            "HOST": parse_qs(url.query)["host"][0],
+            "OPTIONS": {"pool": True},
+        }
+    },
+    REST_FRAMEWORK={
+        "DEFAULT_AUTHENTICATION_CLASSES": [],
+        "DEFAULT_PERMISSION_CLASSES": [],
+        "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+        "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+        "UNAUTHENTICATED_USER": None,
+    },
+)
+django.setup()
+
+from django.core.wsgi import get_wsgi_application  # noqa: E402
+from django.db import models  # noqa: E402
+from django.db.models.functions import Lower, Now  # noqa: E402
+from rest_framework import routers, serializers, viewsets  # noqa: E402
+from rest_framework.response import Response  # noqa: E402
+from rest_framework.validators import UniqueValidator  # noqa: E402
+
+
+class User(models.Model):
+    id = models.BigAutoField(primary_key=True)
+    username = models.CharField(max_length=128)
+    email = models.EmailField(max_length=128)
+    active = models.BooleanField(default=True)
+    created_date = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        app_label = "users"
+        managed = False
+        db_table = "users"
+
+
+class UserSerializer(serializers.ModelSerializer):
+    # Django's `iexact` compares upper(email), for which the table has no index.
+    email = serializers.EmailField(
+        max_length=128,
+        validators=[
+            UniqueValidator(User.objects.annotate(key=Lower("email")), lookup="exact")
+        ],
+    )
+
+    class Meta:
+        model = User
+        fields = ["id", "username", "email", "active", "created_date"]
+        read_only_fields = ["created_date"]
+
+
+class UserViewSet(viewsets.ModelViewSet):
+    queryset = User.objects.all()
+    serializer_class = UserSerializer
+
+    def list(self, request):
+        query = request.query_params
+        users = self.get_queryset().filter(id__gt=int(query.get("after", 0)))
+        if "email" in query:
+            users = users.annotate(key=Lower("email")).filter(
+                key=query["email"].lower()
+            )
+        users = users.order_by("id")[: int(query.get("limit", 100))]
+        return Response({"users": self.get_serializer(users, many=True).data})
+
+
+router = routers.SimpleRouter(trailing_slash=False)
+router.register("users", UserViewSet)
+urlpatterns = router.urls
+app = get_wsgi_application()

@@ -1,0 +1,72 @@
+"""FastAPI with SQLAlchemy's Session and psycopg2, as its tutorial has it."""
+
+import os
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, HTTPException, Query
+from sqlalchemy import create_engine, func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from .orm import User, UserAnswer, UserIn, UsersAnswer
+
+engine = create_engine(os.environ["SQLALCHEMY_URL"])
+app = FastAPI()
+
+
+def get_session():
+    """Give each request a session."""
+    with Session(engine) as session:
+        yield session
+
+
+SessionDep = Annotated[Session, Depends(get_session)]
+
+
+def save(session, user):
+    """Commit what was done to a user, and read it again."""
+    try:
+        session.commit()
+    except IntegrityError:
+        raise HTTPException(400, "That email already exists.") from None
+    session.refresh(user)
+    return {"data": user}
+
+
+@app.get("/users", response_model=UsersAnswer)
+def read_users(
+    session: SessionDep,
+    after: Annotated[int, Query(ge=0)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    email: str | None = None,
+):
+    query = select(User).where(User.id > after)
+    if email is not None:
+        query = query.where(func.lower(User.email) == email.lower())
+    users = session.scalars(query.order_by(User.id).limit(limit)).all()
+    return {"data": {"users": users}}
+
+
+@app.get("/users/{user_id}", response_model=UserAnswer)
+def read_user(user_id: int, session: SessionDep):
+    user = session.get(User, user_id)
+    if not user:
+        raise HTTPException(404, "User does not exist")
+    return {"data": user}
+
+
+@app.post("/users", response_model=UserAnswer, status_code=201)
+def create_user(body: UserIn, session: SessionDep):
+    user = User(**body.model_dump())
+    session.add(user)
+    return save(session, user)
+
+
+@app.put("/users/{user_id}", response_model=UserAnswer)
+def update_user(user_id: int, body: UserIn, session: SessionDep):
+    user = session.get(User, user_id)
+    if not user:
+        raise HTTPException(404, "User does not exist")
+    for name, value in body.model_dump().items():
+        setattr(user, name, value)
+    return save(session, user)

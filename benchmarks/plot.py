@@ -1,0 +1,33 @@
+"""Draw the report's figures. It runs in the peers' environment: `plot.py IN OUT`."""
+
+import json
+import sys
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt  # noqa: E402
+
+
+def main(source, target):
+    """Draw bars for each work, one a server.
+
+    Args:
+        source: a JSON file: `{work: {server: CPU microseconds per request}}`.
+        target: the picture.
+    """
+    with open(source) as file:
+        works = json.load(file)
+    figure, axes = plt.subplots(2, 3, figsize=(15, 7), layout="constrained")
+    for axis, (work, costs) in zip(axes.flat, works.items()):
+        names = list(costs)[::-1]
+        colors = ["tab:orange" if n.startswith("this") else "tab:blue" for n in names]
+        axis.barh(names, [costs[name] for name in names], color=colors)
+        axis.set_title(work)
+        axis.set_xlabel("CPU microseconds per request")
+    figure.savefig(target, dpi=80)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

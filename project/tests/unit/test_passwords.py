@@ -54,6 +54,7 @@ def test_malformed_hash_ends_the_start(monkeypatch, text):
 )
 def test_half_a_login_is_told(monkeypatch, settings, said):
     monkeypatch.setenv("DATABASE_URL", "postgresql://localhost/users")
+    monkeypatch.setenv("API_TOKENS", "0123456789abcdef")
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     app = create_app(ProductionConfig)

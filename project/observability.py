@@ -37,7 +37,7 @@ def init_app(app):
 
 def begin():
     """Name the request, by the id that it brings or by one of our own."""
-    given = request.headers.get(REQUEST_ID, "")
+    given = request.environ.get("HTTP_X_REQUEST_ID", "")
     g.request_id = given if SANE_ID.fullmatch(given) else uuid4().hex
     g.started = time.perf_counter()
 
@@ -50,7 +50,7 @@ def end(response):
     Args:
         response: the answer; it is returned.
     """
-    response.headers[REQUEST_ID] = g.request_id
+    response.headers.add(REQUEST_ID, g.request_id)
     if access_log.isEnabledFor(logging.INFO):
         seen = {
             "method": request.method,

@@ -11,6 +11,7 @@ import shutil  # noqa: E402
 import signal  # noqa: E402
 import sys  # noqa: E402
 import tempfile  # noqa: E402
+from contextlib import suppress  # noqa: E402
 
 from gevent.socket import wait_read, wait_write  # noqa: E402
 from gunicorn import glogging, util  # noqa: E402
@@ -26,21 +27,25 @@ try:
     variables = load_config()
 except ConfigError as error:
     sys.exit(f"Error: {error}")
+if variables["METRICS_PORT"] == variables["PORT"]:
+    sys.exit("Error: METRICS_PORT is the public PORT: take another")
 
 wsgi_app = "manage:app"
 bind = f"0.0.0.0:{variables['PORT']}"
 # One a core: requests are bound by the CPU. On two cores, two served more than one
 # did, and four no more than two; each costs some 10 MiB. But no more than
 # PostgreSQL's usual 100 connections have room for, with a fifth left for others.
+cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
 most = 80 // variables["DATABASE_POOL_SIZE"] or 1
-workers = variables["WEB_CONCURRENCY"] or min(len(os.sched_getaffinity(0)), most)
+workers = variables["WEB_CONCURRENCY"] or min(cores, most)
 # A greenlet a connection: a client that sends a byte a second holds no worker. What
 # fast clients cost differed less from threads than one measurement from the next.
 worker_class = Worker
 # Idle keep-alive connections count, too; one costs some 20 KiB and an open file.
 worker_connections = 10_000
 most_files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
+with suppress(ValueError, OSError):  # macOS says "infinity" and means 10,240
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
 # The code is read once, and the workers share its memory.
 preload_app = True
 # Heroku's router keeps a connection for 90 s; the side that opened it should end it.
@@ -62,6 +67,8 @@ class Logger(glogging.Logger):
 logger_class = Logger
 # RFC 9110 asks for 8000 bytes at least.
 limit_request_line = 8190
+# Who the client is, project/observability.py decides, by TRUSTED_PROXIES.
+forwarded_allow_ips = ""
 # It would be a socket in the home folder, which a container need not have.
 control_socket_disable = True
 

@@ -57,6 +57,7 @@ class Environment(BaseModel):
     )
     SECRET_KEY: str | None = Field(
         None,
+        min_length=16,
         description="Signs sessions. Development has a default, production none.",
     )
     API_TOKENS: Tokens = Field(
@@ -69,7 +70,7 @@ class Environment(BaseModel):
         description="The origins whose pages may use the API from a browser; `*` is"
         " all. Unset, none but our own.",
     )
-    FLASK_ENV: str | None = Field(
+    FLASK_ENV: Literal["development", "production"] | None = Field(
         None,
         description="`development` opens the admin and `production` closes it, except"
         " under production settings. Unset, it is open in development alone.",
@@ -96,7 +97,9 @@ class Environment(BaseModel):
         3, description="Seconds to wait for one of them."
     )
     DATABASE_CONNECT_TIMEOUT: PositiveInt = Field(
-        3, description="Seconds to wait for a new connection (libpq's least is 2)."
+        3,
+        ge=2,
+        description="Seconds to wait for a new connection (libpq's least is 2).",
     )
     DATABASE_STATEMENT_TIMEOUT: PositiveInt = Field(
         5, description="Seconds that a statement may take."
@@ -185,7 +188,7 @@ def load_config(config=None, instance_path=INSTANCE):
     Raises:
         ConfigError: a setting is wrong.
     """
-    if os.environ.get("APP_SETTINGS", DEFAULT_SETTINGS) == DEFAULT_SETTINGS:
+    if (os.environ.get("APP_SETTINGS") or DEFAULT_SETTINGS) == DEFAULT_SETTINGS:
         load_dotenv(DOTENV)
     overrides = {}
     if config is None or isinstance(config, Mapping):
@@ -279,7 +282,7 @@ def gaps(settings):
         A line for each gap.
     """
     if settings["GUARD_DATA"] and not settings["DATABASE_URL"]:
-        yield "DATABASE_URL is not set: all but /ping is answered with 503"
+        yield "DATABASE_URL is not set: /users and /health are answered with 503"
     if settings["GUARD_DATA"] and not settings["API_TOKENS"]:
         yield (
             "API_TOKENS is not set: whoever reaches this service can read, change and"

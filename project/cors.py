@@ -4,8 +4,9 @@ import re
 
 # The API's URLs; the pages of the service are for its own origin alone.
 RESOURCES = r"^/(ping|health|openapi\.json|users(/.*)?)$"
-# As a browser sends it: a scheme, a host and perhaps a port.
-ORIGIN = re.compile(r"https?://[a-z0-9.\[\]:-]+")
+# As a browser sends it: a scheme, a host and perhaps a port. Flask-CORS would take the
+# brackets of an IPv6 address for a pattern.
+ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d+)?")
 
 
 def parse_origins(text):

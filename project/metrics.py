@@ -11,7 +11,6 @@ from prometheus_client import (
     make_wsgi_app,
 )
 from prometheus_client.multiprocess import MultiProcessCollector
-from sqlalchemy import event
 
 from project import database, db
 from project.errors import database_failed
@@ -51,17 +50,12 @@ def init_app(app):
     """Measure the app's requests, and answer on METRICS_PORT with the metrics."""
     app.before_request(IN_FLIGHT.inc)
     app.after_request(observe)
-    app.teardown_request(lambda _: IN_FLIGHT.dec())
     database_failed.connect(count_database_error)
-    with app.app_context():
-        pool = db.engines[database.AUTOCOMMIT].pool
-    event.listen(pool, "checkout", lambda *_: POOL.inc())
-    event.listen(pool, "checkin", lambda *_: POOL.dec())
     app.wsgi_app = MetricsPort(app.wsgi_app, app.config["METRICS_PORT"])
 
 
 def observe(response):
-    """Count a request and its time.
+    """Count a request and its time, and the connections in use as it ends.
 
     Args:
         response: the answer; it is returned.
@@ -69,6 +63,8 @@ def observe(response):
     method = request.method if request.method in METHODS else "other"
     REQUESTS.labels(method, route(), response.status_code).inc()
     SECONDS.labels(method, route()).observe(time.perf_counter() - g.started)
+    IN_FLIGHT.dec()
+    POOL.set(db.engines[database.AUTOCOMMIT].pool.checkedout())
     return response
 
 

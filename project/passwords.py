@@ -5,6 +5,8 @@ import re
 from werkzeug.security import generate_password_hash
 
 MIN_LENGTH = 12
+# What is longer costs more to try than a guess is worth.
+MAX_LENGTH = 1024
 
 # As generate_password_hash writes it: method and costs, salt, hash.
 FORMAT = re.compile(r"scrypt:\d+:\d+:\d+\$[A-Za-z0-9]+\$[0-9a-f]{128}")
@@ -14,10 +16,10 @@ def make_hash(password):
     """Return the hash of a password, salted and slow to try.
 
     Raises:
-        ValueError: the password is too short.
+        ValueError: the password is too short or too long.
     """
-    if len(password) < MIN_LENGTH:
-        raise ValueError(f"take a password of at least {MIN_LENGTH} characters")
+    if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
+        raise ValueError(f"take a password of {MIN_LENGTH} to {MAX_LENGTH} characters")
     return generate_password_hash(password, method="scrypt")
 
 

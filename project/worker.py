@@ -1,7 +1,10 @@
 """gunicorn's gevent worker, with a stop that loses no request."""
 
+import sys
 from contextlib import contextmanager
+from fcntl import ioctl
 from functools import partial
+from termios import FIONREAD
 
 import gevent
 from gevent.server import StreamServer
@@ -10,6 +13,11 @@ from gunicorn.workers.ggevent import GeventWorker
 # Seconds that an idle connection stays open after the worker was told to stop: a
 # client that uses it meanwhile is answered, and told to close it.
 DRAIN = 2
+
+
+def unread(client):
+    """Return how many bytes of a connection wait to be read."""
+    return int.from_bytes(ioctl(client.fileno(), FIONREAD, bytes(4)), sys.byteorder)
 
 
 class Listener(StreamServer):
@@ -36,8 +44,9 @@ class Worker(GeventWorker):
     """
 
     def __init__(self, *args, **kwargs):
-        """Make a worker on which nobody waits yet."""
+        """Make a worker without clients yet."""
         super().__init__(*args, **kwargs)
+        self.clients = {}
         self.waiting = {}
 
     def server_class(self, listener, spawn, **_):
@@ -61,7 +70,12 @@ class Worker(GeventWorker):
             client: the connection.
             address: the other side's.
         """
-        super().handle(client, client, address)
+        greenlet = gevent.getcurrent()
+        self.clients[greenlet] = client
+        try:
+            super().handle(client, client, address)
+        finally:
+            del self.clients[greenlet]
 
     @contextmanager
     def timeout_ctx(self):
@@ -81,5 +95,15 @@ class Worker(GeventWorker):
 
     def hang_up(self):
         """End the waits that are left, as if their time had run out."""
-        for timeout, greenlet in list(self.waiting.items()):
-            greenlet.kill(timeout, block=False)
+        for timeout in list(self.waiting):
+            gevent.get_hub().loop.run_callback(self.end_wait, timeout)
+
+    def end_wait(self, timeout):
+        """End a wait, unless the request has come meanwhile, read or not.
+
+        Args:
+            timeout: the wait's, which ends it.
+        """
+        greenlet = self.waiting.get(timeout)
+        if greenlet and not unread(self.clients[greenlet]):
+            greenlet.throw(timeout)

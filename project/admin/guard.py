@@ -85,7 +85,8 @@ def check_token():
         validate_csrf(request.form.get("csrf_token"))
     except ValidationError:
         raise BadRequest(
-            "This form is no longer valid: reload its page and try again."
+            "This form is no longer valid: reload its page and try again, over HTTPS"
+            " where there is a login."
         ) from None
 
 

@@ -3,10 +3,10 @@
 import hashlib
 import hmac
 import logging
+from functools import cached_property
 
 from flask import flash, redirect, request, session, url_for
 from flask_admin import expose
-from flask_admin.helpers import get_redirect_target
 from flask_login import LoginManager, UserMixin, login_user, logout_user
 from flask_wtf import FlaskForm
 from limits import parse_many
@@ -16,6 +16,7 @@ from werkzeug.exceptions import TooManyRequests
 from werkzeug.security import check_password_hash
 from wtforms import PasswordField, StringField
 
+from project import passwords
 from project.admin.home import Home
 
 log = logging.getLogger(__name__)
@@ -23,7 +24,6 @@ log = logging.getLogger(__name__)
 # Tries to log in, for each client's address and each worker process.
 TRIES = parse_many("5 per minute; 30 per hour")
 # No password is longer, and a hash of endless text is work for nothing.
-MAX_LENGTH = 1024
 
 
 class Operator(UserMixin):
@@ -47,7 +47,7 @@ class Operator(UserMixin):
         A wrong name takes as long as a wrong password.
         """
         named = hmac.compare_digest(username.encode(), self.username.encode())
-        fits = check_password_hash(self.password, password[:MAX_LENGTH])
+        fits = check_password_hash(self.password, password[: passwords.MAX_LENGTH])
         return named and fits
 
 
@@ -68,7 +68,11 @@ class HomeWithLogin(Home):
     def __init__(self, settings):
         super().__init__()
         self.operator = Operator(settings)
-        self.brake = MovingWindowRateLimiter(MemoryStorage())
+
+    @cached_property
+    def brake(self):
+        """What counts the tries; its thread would not come along over a fork."""
+        return MovingWindowRateLimiter(MemoryStorage())
 
     def load(self, id):
         """Return the operator where the session's id is theirs, and None elsewhere."""
@@ -78,7 +82,9 @@ class HomeWithLogin(Home):
     def login(self):
         """Show the form, or take it."""
         form = LoginForm()
-        target = get_redirect_target("next") or url_for("admin.index")
+        home, target = url_for("admin.index"), request.args.get("next", "")
+        if not target.startswith(home) or "\\" in target:
+            target = home
         if form.validate_on_submit() and self.let_in(form):
             return redirect(target)
         return self.render("users_admin/login.html", form=form)

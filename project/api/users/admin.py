@@ -116,6 +116,23 @@ class UsersAdminView(Guarded, ModelView):
         """Return what a list without users says."""
         return "No users here."
 
+    def _get_list_extra_args(self):
+        """Return what the URL asks for, without what nobody knows.
+
+        Flask-Admin would pass that on as arguments of its own functions.
+        """
+        known = super()._get_list_extra_args()
+        known.extra_args = {}
+        return known
+
+    def chosen(self):
+        """Return the search and the filters of the page's URL."""
+        return {
+            name: value
+            for name, value in request.args.items()
+            if name == "search" or name.startswith("flt")
+        }
+
     def get_list(self, page, sort, desc, search, filters, execute=True, page_size=None):
         """Return no count, and a page's users, or for an export all, one by one.
 

@@ -6,9 +6,10 @@ from flask_admin.model.widgets import XEditableWidget
 from flask_wtf import FlaskForm
 from pydantic import TypeAdapter, ValidationError
 from wtforms import BooleanField, HiddenField, StringField
-from wtforms.validators import StopValidation
+from wtforms.validators import Regexp, StopValidation
 
 from project.api.users import schemas
+from project.errors import StaleVersion
 
 
 def follow(rule):
@@ -52,7 +53,9 @@ class UserForm(FlaskForm):
 class UserChangeForm(FlaskForm):
     """A user as it was when the form was opened."""
 
-    version = HiddenField()
+    version = HiddenField(
+        validators=[Regexp(r"[0-9]+\Z", message=StaleVersion.message)]
+    )
     username = username()
     email = email()
     active = active()

@@ -4,10 +4,10 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, request
 from flask_restful import Resource
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 from project.api.users import queries, schemas
-from project.errors import NotJson, UserNotFound
+from project.errors import InvalidPayload, NotJson, UserNotFound
 from project.jsend import Api, answer
 from project.observability import audit
 
@@ -20,11 +20,18 @@ def json_body():
 
     Raises:
         NotJson: its type is another.
+        InvalidPayload: it is not whole.
         RequestEntityTooLarge: it is over the limit.
     """
     if request.mimetype != "application/json":
         raise NotJson()
-    body = request.get_data()
+    try:
+        body = request.get_data()
+    except RequestEntityTooLarge:
+        raise
+    except Exception as error:
+        # The server's own: each has others for a body that is cut or chunked wrongly.
+        raise InvalidPayload() from error
     # Werkzeug cuts a chunked body, which tells no length, off at the limit.
     if request.content_length is None and len(body) >= request.max_content_length:
         raise RequestEntityTooLarge()
@@ -73,6 +80,8 @@ class UsersList(Resource):
         users, more = queries.page(page.limit, page.after, page.email, page.active)
         if not more:
             return answer(data={"users": users, "next": None})
+        if not request.host:
+            raise BadRequest("The Host header is not valid.")
         query = request.args.to_dict() | {"after": users[-1]["id"]}
         url = f"{request.base_url}?{urlencode(query)}"
         return answer(

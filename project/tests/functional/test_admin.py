@@ -63,8 +63,15 @@ def users(client):
         ({"APP_SETTINGS": "Testing", "FLASK_ENV": "production"}, 404),
         ({"APP_SETTINGS": "Production"}, 404),
         ({"APP_SETTINGS": "Production", "FLASK_ENV": "development"}, 404),
-        ({"APP_SETTINGS": "Production", "SECRET_KEY": "x"}, 404),
-        ({"APP_SETTINGS": "Production", "ADMIN_USERNAME": "x", "SECRET_KEY": "x"}, 404),
+        ({"APP_SETTINGS": "Production", "SECRET_KEY": "x" * 16}, 404),
+        (
+            {
+                "APP_SETTINGS": "Production",
+                "ADMIN_USERNAME": "x",
+                "SECRET_KEY": "x" * 16,
+            },
+            404,
+        ),
     ],
     ids=lambda value: " ".join(value.values()) if isinstance(value, dict) else "",
 )
@@ -399,7 +406,7 @@ def test_database_away(production, url, caplog):
         DATABASE_URL="postgresql://ada:secret@127.0.0.1:1/users",
         ADMIN_LOGIN=False,
         ADMIN_OPEN=True,
-        SECRET_KEY="x",
+        SECRET_KEY="x" * 16,
     )
     client = away.test_client()
     answer = client.get(url, base_url="https://localhost")
@@ -418,3 +425,22 @@ def post_away(client):
     page = client.get("/admin/user/new/", base_url="https://localhost").text
     data = {**ADA, "csrf_token": TOKEN.search(page)[1]}
     return client.post("/admin/user/new/", data=data, base_url="https://localhost")
+
+
+@pytest.mark.parametrize(
+    "query", ["export_type=x", "endpoint=x", "self=1", "_external=1"]
+)
+def test_list_takes_any_query(admin, add_user, query):
+    add_user(**ADA)
+    page = admin.get(f"/admin/user/?search=ada&{query}")
+    assert page.status_code == 200
+    (export,) = re.findall(r'href="(/admin/user/export/[^"]*)"', page.text)
+    assert export == "/admin/user/export/csv/?search=ada"
+
+
+@pytest.mark.parametrize("version", ["", "a\0b", "1; DROP TABLE users"])
+def test_edit_form_needs_a_version(admin, add_user, version):
+    add_user(**ADA)
+    form = {"username": "new", "email": "new@example.com", "version": version}
+    assert admin.post("/admin/user/edit/?id=1", data=form).status_code < 500
+    assert "new@example.com" not in admin.get("/admin/user/").text

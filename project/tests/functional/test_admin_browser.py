@@ -32,7 +32,7 @@ def guarded_url(test_database, database_url):
     """A server under production settings, whose admin has a login."""
     with gunicorn(
         database_url,
-        SECRET_KEY="secret",
+        SECRET_KEY="a secret, long enough",
         ADMIN_USERNAME="ops",
         ADMIN_PASSWORD=make_hash(PASSWORD),
         WEB_CONCURRENCY="1",

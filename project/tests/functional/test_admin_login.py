@@ -23,7 +23,7 @@ def guarded(production, database_url, test_database):
     def _guarded(**settings):
         defaults = {
             "DATABASE_URL": database_url,
-            "SECRET_KEY": "secret",
+            "SECRET_KEY": "a secret, long enough",
             "ADMIN_USERNAME": "ops",
             "ADMIN_PASSWORD": HASH,
         }

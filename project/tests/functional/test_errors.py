@@ -323,3 +323,20 @@ def test_no_http(address, log, sent, status):
     assert set(body) == {"status", "message"}
     assert "Invalid request from" in log.read_text()
     assert "secret" not in log.read_text()
+
+
+@pytest.mark.parametrize("chunks", [b"zz\r\n", b"5\r\n{}\r\n", b"-1\r\n\r\n"])
+def test_malformed_chunks(address, chunks):
+    head = (
+        b"POST /users HTTP/1.1\r\nHost: users\r\nContent-Type: application/json\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n"
+    )
+    with socket.create_connection(address, timeout=10) as connection:
+        connection.sendall(head + chunks)
+        connection.shutdown(socket.SHUT_WR)
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        assert (answer.status, json.load(answer)["message"]) == (
+            400,
+            "Invalid payload.",
+        )

@@ -202,6 +202,15 @@ def test_default_and_largest_page(client, test_database):
     assert len(names(client.get("/users?limit=1000"))) == 1000
 
 
+@pytest.mark.parametrize("host", ['evil"x', "a b", "a>b"])
+def test_next_page_has_no_forged_host(client, add_user, host):
+    for name in "ab":
+        add_user(name, f"{name}@example.com")
+    answer = client.get("/users?limit=1", headers={"Host": host})
+    assert answer.status_code == 400
+    assert answer.json["status"] == "fail"
+
+
 @pytest.mark.parametrize(
     "query, field",
     [

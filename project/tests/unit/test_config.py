@@ -49,10 +49,10 @@ def test_app_settings(monkeypatch):
 
 def test_mapping_is_laid_over_app_settings(monkeypatch):
     monkeypatch.setenv("APP_SETTINGS", "project.config.ProductionConfig")
-    monkeypatch.setenv("SECRET_KEY", "from outside")
+    monkeypatch.setenv("SECRET_KEY", "from outside, long")
     url = "postgres://ada@localhost/users_prod"
     app = create_app({"DATABASE_URL": url, "ANYTHING": 1})
-    assert app.config["SECRET_KEY"] == "from outside"
+    assert app.config["SECRET_KEY"] == "from outside, long"
     assert app.config["ANYTHING"] == 1
     assert app.config["SQLALCHEMY_DATABASE_URI"] == (
         "postgresql+psycopg2://ada@localhost/users_prod"
@@ -87,6 +87,9 @@ def test_typed(monkeypatch):
         ("DATABASE_POOL_SIZE", "many", "DATABASE_POOL_SIZE"),
         ("DATABASE_POOL_SIZE", "0", "greater than 0"),
         ("PORT", "70000", "PORT"),
+        ("SECRET_KEY", "guessable", "SECRET_KEY"),
+        ("FLASK_ENV", "prod", "FLASK_ENV"),
+        ("DATABASE_CONNECT_TIMEOUT", "1", "DATABASE_CONNECT_TIMEOUT"),
     ],
 )
 def test_wrong_variable(monkeypatch, name, value, said):
@@ -113,19 +116,25 @@ def test_tests_refuse_a_database_that_is_not_theirs(monkeypatch, url):
 
 
 def test_dotenv_is_read_in_development(monkeypatch):
-    config_module.DOTENV.write_text("SECRET_KEY=from the file\n")
+    config_module.DOTENV.write_text("SECRET_KEY=from the file, long\n")
     monkeypatch.setattr(os, "environ", os.environ.copy())
-    assert create_app().config["SECRET_KEY"] == "from the file"
+    assert create_app().config["SECRET_KEY"] == "from the file, long"
+
+
+def test_dotenv_is_read_where_app_settings_is_empty(monkeypatch):
+    config_module.DOTENV.write_text("SECRET_KEY=from the file, long\n")
+    monkeypatch.setattr(os, "environ", os.environ | {"APP_SETTINGS": ""})
+    assert create_app().config["SECRET_KEY"] == "from the file, long"
 
 
 def test_dotenv_gives_way_to_the_environment(monkeypatch):
-    config_module.DOTENV.write_text("SECRET_KEY=from the file\n")
-    monkeypatch.setenv("SECRET_KEY", "from outside")
-    assert create_app().config["SECRET_KEY"] == "from outside"
+    config_module.DOTENV.write_text("SECRET_KEY=from the file, long\n")
+    monkeypatch.setenv("SECRET_KEY", "from outside, long")
+    assert create_app().config["SECRET_KEY"] == "from outside, long"
 
 
 def test_dotenv_is_not_read_in_production(monkeypatch):
-    config_module.DOTENV.write_text("SECRET_KEY=from the file\n")
+    config_module.DOTENV.write_text("SECRET_KEY=from the file, long\n")
     monkeypatch.setenv("APP_SETTINGS", "project.config.ProductionConfig")
     assert create_app().config["SECRET_KEY"] is None
 

@@ -43,6 +43,8 @@ def test_normalise_refuses_another_url(url):
 def test_describe_hides_the_password():
     shown = database.describe("postgresql+psycopg2://ada:secret@db/users")
     assert shown == "postgresql://ada:***@db/users"
+    shown = database.describe("postgresql+psycopg2://db/users?password=secret&a=b")
+    assert shown == "postgresql://db/users?a=b"
 
 
 def test_remedy_of_another_error():

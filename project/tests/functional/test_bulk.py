@@ -27,14 +27,20 @@ ODD = [
 def start(*arguments, **pipes):
     """Start `python manage.py` in a process of its own, on the tests' database."""
     variables = {"DATABASE_TEST_URL": os.environ["DATABASE_TEST_URL"]}
-    return subprocess.Popen(
-        [sys.executable, "manage.py", *arguments],
-        cwd=ROOT,
-        env=outside()
-        | variables
-        | {"APP_SETTINGS": "project.config.TestingConfig", "PYTHONUNBUFFERED": "1"},
-        **pipes,
-    )
+    # A suite that a shell runs in the background ignores Ctrl-C, and so would what it
+    # starts; a handler of ours is the default one there.
+    ours = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=outside()
+            | variables
+            | {"APP_SETTINGS": "project.config.TestingConfig", "PYTHONUNBUFFERED": "1"},
+            **pipes,
+        )
+    finally:
+        signal.signal(signal.SIGINT, ours)
 
 
 def everybody():

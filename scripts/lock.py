@@ -5,6 +5,7 @@ nothing and fails where the Pipfile, its lock and the requirements files differ.
 """
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -25,7 +26,13 @@ def pipenv(*arguments):
         SystemExit: pipenv failed; what it said is on standard error.
     """
     done = subprocess.run(
-        ["pipenv", *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        ["pipenv", *arguments],
+        cwd=ROOT,
+        # An index of the machine's pip would be part of the Pipfile's hash, and the
+        # lock out of date on every other machine.
+        env=os.environ | {"PIP_CONFIG_FILE": os.devnull},
+        stdout=subprocess.PIPE,
+        text=True,
     )
     if done.returncode:
         sys.exit(done.returncode)

@@ -90,12 +90,12 @@ def vanishing(url, number):
 
 
 def page(url, timeout=60):
-    """Ask for a large page on a new connection, and return the Answer."""
+    """Ask for a user on a new connection, and return the Answer."""
     began = time.monotonic()
     status, retry_after = None, None
     try:
         connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=timeout)
-        connection.request("GET", "/users?limit=1000")
+        connection.request("GET", "/users?limit=1")
         answer = connection.getresponse()
         answer.read()
         status, retry_after = answer.status, answer.getheader("Retry-After")
@@ -107,7 +107,7 @@ def page(url, timeout=60):
 
 
 def capacity(url, seconds):
-    """Return how many large pages a second the service can serve."""
+    """Return how many pages a second the service can serve."""
     until = time.monotonic() + seconds
 
     def work(_):
@@ -116,8 +116,8 @@ def capacity(url, seconds):
             served += page(url).status == 200
         return served
 
-    with ThreadPoolExecutor(8) as pool:
-        return sum(pool.map(work, range(8))) / seconds
+    with ThreadPoolExecutor(20) as pool:
+        return sum(pool.map(work, range(20))) / seconds
 
 
 def flood(url, rate, seconds):

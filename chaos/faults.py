@@ -71,8 +71,10 @@ def exhaust(server):
 def fill_disk(server):
     """PostgreSQL's disk full for 4 s."""
     ballast = server.folder / "ballast"
-    free = shutil.disk_usage(server.folder).free
-    subprocess.run(["fallocate", "-l", str(free), ballast], check=True)
+    with open(ballast, "wb", buffering=0) as file, suppress(OSError):
+        # Until no space is left; PostgreSQL writes, too, meanwhile.
+        while True:
+            file.write(bytes(2**16))
     time.sleep(4)
     ballast.unlink()
     # What could not be written ends the server; what it had written is there.

@@ -11,6 +11,8 @@ import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
+from project.config import Environment
+
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 20
 
@@ -23,9 +25,12 @@ def free_port():
 
 
 def outside():
-    """Return the environment without what names a database or settings."""
-    names = ("APP_SETTINGS", "DATABASE_", "COVERAGE_")
-    return {k: v for k, v in os.environ.items() if not k.startswith(names)}
+    """Return the environment without the service's settings and the coverage's."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in Environment.model_fields and not name.startswith("COVERAGE_")
+    }
 
 
 def wait_until_up(url, process):

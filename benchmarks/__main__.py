@@ -1,109 +1,83 @@
 """`python -m benchmarks`: measure this service beside its peers, and report."""
 
 import json
-import shutil
 import subprocess
-import sys
-import tempfile
-from contextlib import contextmanager
+from contextlib import ExitStack
 from importlib.metadata import version
-from pathlib import Path
+from typing import NamedTuple
 
 import click
-import psycopg2
 
 from benchmarks import report
+from benchmarks.database import Database, server
 from benchmarks.measure import measure
-from benchmarks.servers import OURS, ROOT, SERVERS, peers_python, served, variables
-from project import embedded
+from benchmarks.servers import OURS, ROOT, SERVERS, WORKS, peers_python, served
 
 OUTPUT = ROOT / "instance" / "benchmarks"
 OWN_PACKAGES = ("flask", "flask-restful", "sqlalchemy", "psycopg2-binary", "gunicorn")
 PEER_PACKAGES = ("fastapi", "litestar", "django", "djangorestframework", "sqlalchemy")
 PEER_PACKAGES += ("asyncpg", "psycopg", "uvicorn", "uvloop")
-SPACE = """
-    SELECT 'the table', pg_table_size('users')
-    UNION ALL SELECT indexrelid::regclass::text, pg_relation_size(indexrelid)
-    FROM pg_index WHERE indrelid = 'users'::regclass
-    UNION ALL SELECT 'all', pg_total_relation_size('users')
-"""
 
 
-class Database:
-    """A PostgreSQL of the benchmark's own, in a temporary folder.
+class Target(NamedTuple):
+    """A server that is up.
 
     Attributes:
+        label: what the report calls it.
         url: its address.
         pid: its process.
-        emails: a file with the addresses of some users.
+        works: what it can do.
+        database: the Database that it serves.
     """
 
-    def __init__(self, folder):
-        self.folder = Path(folder)
-        self.emails = self.folder / "emails"
-        self.url = embedded.start(self.folder / "postgres", "users_bench", keep=False)
-        self.pid = int((self.folder / "postgres/postmaster.pid").read_text().split()[0])
-
-    def execute(self, statement):
-        """Run a statement and return its rows, if it has any."""
-        connection = psycopg2.connect(self.url)
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
-            rows = cursor.fetchall() if cursor.description else []
-        connection.close()
-        return rows
-
-    def manage(self, *arguments):
-        """Run a command of the service on it."""
-        command = [sys.executable, "manage.py", *arguments]
-        subprocess.run(
-            command, cwd=ROOT, env=variables(self.url), check=True, stdout=sys.stderr
-        )
-
-    def fill(self, users):
-        """Build the schema anew with so many users, whose ids begin at 1."""
-        self.manage("recreate_db", "--yes")
-        self.manage("seed_db", "--count", str(users), "--seed", "1")
-        # Or PostgreSQL would do it by itself, in the middle.
-        self.execute("VACUUM (ANALYZE, FREEZE) users")
-        self.execute("CHECKPOINT")
-        rows = self.execute("SELECT email FROM users ORDER BY id LIMIT 1000")
-        self.emails.write_text("".join(f"{email}\n" for (email,) in rows))
+    label: str
+    url: str
+    pid: int
+    works: tuple
+    database: Database
 
 
-@contextmanager
-def database():
-    """Start a Database, and remove it."""
-    if not shutil.which("wrk"):
-        raise click.ClickException("wrk is missing: `apt-get install wrk` or the like")
-    folder = tempfile.mkdtemp(prefix="bench_")
-    # PostgreSQL runs as a user of its own where we are root.
-    Path(folder).chmod(0o755)
-    try:
-        yield Database(folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def drive(name, db, users, connections, seconds, log, tag):
-    """Do every work of a server and yield its figures.
+def start(stack, name, database, log, label=None):
+    """Start a server until the stack ends, and return it as a Target.
 
     Args:
-        name: the server's.
-        db: the Database.
-        users: how many users there are.
-        connections: the numbers of connections, in turn.
-        seconds: for how long each.
-        log: the file for the server's output.
-        tag: makes the run's addresses its own.
+        stack: an ExitStack.
+        name: which, a key of SERVERS.
+        database: the Database that it serves.
+        log: the file for its output.
+        label: what to call it, where that is not its name.
     """
-    with served(name, db.url, log) as (url, pid):
-        for work in SERVERS[name][-1]:
+    url, pid = stack.enter_context(served(name, database.url, log))
+    return Target(label or name, url, pid, SERVERS[name][-1], database)
+
+
+def take_turns(targets, postgres, rounds, seconds, connections):
+    """Drive every work against every server, and return the figures of each run.
+
+    The servers are up together, and for each work it is one after the other's turn, so
+    that what the machine is busy with besides hurts all alike.
+
+    Args:
+        targets: the Targets.
+        postgres: PostgreSQL's process id.
+        rounds: how often; a round before them warms up.
+        seconds: how long a turn is.
+        connections: the numbers of connections.
+    """
+    runs = []
+    for turn in range(rounds + 1):
+        click.echo(f"round {turn} of {rounds}" if turn else "warming up", err=True)
+        for work in WORKS:
             for number in connections:
-                arguments = [work, users, f"{tag}.{work}{number}", db.emails]
-                figures = measure(url, pid, db.pid, number, seconds, arguments)
-                yield {"name": name, "work": work, "connections": number, **figures}
+                for place, target in enumerate(t for t in targets if work in t.works):
+                    tag = f"{turn}.{place}.{work}.{number}"
+                    arguments = [work, *target.database.wrk(), tag]
+                    figures = measure(
+                        target.url, target.pid, postgres, number, seconds, arguments
+                    )
+                    key = {"name": target.label, "work": work, "connections": number}
+                    runs.append(key | {"round": turn} | figures)
+    return [run for run in runs if run["round"]]
 
 
 def versions(python):
@@ -119,56 +93,47 @@ def versions(python):
     return f"Here: {own}. Peers: {theirs}."
 
 
-def save(text, runs):
-    """Write the report, its figures and the plot."""
-    OUTPUT.mkdir(parents=True, exist_ok=True)
-    (OUTPUT / "report.md").write_text(text)
-    (OUTPUT / "runs.json").write_text(json.dumps(runs, indent=1))
-    figures = report.summarise(runs)
-    least = min(connections for _, _, connections in figures)
-    costs = {label: {} for label in report.NAMES.values()}
-    for name in SERVERS:
-        for work in SERVERS[name][-1]:
-            cost = figures[name, work, least]["cpu"]
-            costs[report.NAMES[work]][name] = cost
-    (OUTPUT / "costs.json").write_text(json.dumps(costs))
-    plot = Path(__file__).with_name("plot.py")
-    subprocess.run(
-        [peers_python(), plot, OUTPUT / "costs.json", OUTPUT / "plot.png"], check=True
-    )
-
-
 def compare(rounds, seconds, users, connections):
-    """Measure all servers, and return the report and what was measured."""
+    """Measure this service beside its peers, and return the report and the runs."""
     python = peers_python()
-    runs = []
-    with database() as db, open(db.folder / "log", "w") as log:
-        db.fill(users)
-        for turn in range(rounds):
-            for name in SERVERS:
-                click.echo(f"round {turn + 1} of {rounds}: {name}", err=True)
-                tag = f"r{turn}s{list(SERVERS).index(name)}"
-                runs += drive(name, db, users, connections, seconds, log, tag)
-    settings = f"{rounds} round(s) of {seconds} s for each work, {users:,} users"
+    with server() as postgres, open(postgres.folder / "log", "w") as log:
+        database = postgres.fill(users)
+        with ExitStack() as stack:
+            targets = [start(stack, name, database, log) for name in SERVERS]
+            runs = take_turns(targets, postgres.pid, rounds, seconds, connections)
+    settings = f"{rounds} rounds of {seconds} s for each work, {users:,} users"
     return report.render(runs, settings, versions(python)), runs
 
 
 def grow(rounds, seconds, numbers):
-    """Measure this service by the number of its users, and return the report."""
-    runs, sizes = [], {}
-    with database() as db, open(db.folder / "log", "w") as log:
-        for users in numbers:
-            db.fill(users)
-            sizes[users] = dict(db.execute(SPACE))
-            for turn in range(rounds):
-                for run in drive(OURS, db, users, [16], seconds, log, f"r{turn}"):
-                    runs.append(run | {"connections": users})
-    return report.growth(runs, sizes)
+    """Measure this service by the number of users; return the report and the runs."""
+    with server() as postgres, open(postgres.folder / "log", "w") as log:
+        databases = [postgres.fill(users) for users in sorted(numbers)]
+        with ExitStack() as stack:
+            targets = [
+                start(stack, OURS, database, log, f"{database.users:,} users")
+                for database in databases
+            ]
+            runs = take_turns(targets, postgres.pid, rounds, seconds, [16])
+    return report.growth(runs, databases), runs
+
+
+def save(name, text, runs):
+    """Write a report, what was measured, and the plot of what each server costs."""
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    (OUTPUT / f"{name}.md").write_text(text)
+    (OUTPUT / f"{name}.json").write_text(json.dumps(runs, indent=1))
+    costs = OUTPUT / f"{name}-costs.json"
+    costs.write_text(json.dumps(report.bars(runs)))
+    plot = ROOT / "benchmarks" / "plot.py"
+    picture = OUTPUT / f"{name}.png"
+    subprocess.run([peers_python(), plot, costs, picture], check=True)
+    click.echo(f"{text}\nSaved in {OUTPUT}.")
 
 
 @click.command()
-@click.option("--rounds", default=3, show_default=True, help="Turns of each server.")
-@click.option("--seconds", default=3, show_default=True, help="Time for each work.")
+@click.option("--rounds", default=5, show_default=True, help="Turns of each server.")
+@click.option("--seconds", default=2, show_default=True, help="Time for each work.")
 @click.option(
     "--connections",
     default=(16, 64),
@@ -186,12 +151,14 @@ def grow(rounds, seconds, numbers):
 def main(rounds, seconds, connections, users, growth):
     """Measure what a request costs here and in the peers; print it as Markdown."""
     if growth:
-        click.echo(grow(rounds, seconds, growth))
-        return
-    text, runs = compare(rounds, seconds, users, connections)
-    save(text, runs)
-    click.echo(text)
-    click.echo(f"Saved in {OUTPUT}.", err=True)
+        name, (text, runs) = "growth", grow(rounds, seconds, growth)
+    else:
+        name = "report"
+        text, runs = compare(rounds, seconds, users, connections)
+    save(name, text, runs)
+    failed = {(run["name"], run["work"]) for run in runs if run["errors"]}
+    if failed:
+        raise click.ClickException(f"requests failed: {sorted(failed)}")
 
 
 if __name__ == "__main__":

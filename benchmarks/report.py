@@ -6,8 +6,10 @@ from collections import defaultdict
 from datetime import date
 from statistics import median
 
-from benchmarks.servers import OURS, PEERS, SERVERS, WORKS
+from benchmarks.servers import OURS, PEERS, WORKS
 
+PARTS = ("server", "postgres", "client")
+FIGURES = ("cost", *PARTS, "rate", "p50", "p99", "memory")
 NAMES = {
     "one": "one user by id",
     "page": "a page of 100",
@@ -16,6 +18,12 @@ NAMES = {
     "email": "a page by e-mail",
     "mix": "a mix, 90 % reads",
 }
+
+
+def unit(runs):
+    """Return what the costs of some runs are counted in."""
+    counted = runs[0]["cost"] != sum(runs[0][p] for p in PARTS)
+    return "thousands of instructions" if counted else "CPU microseconds"
 
 
 def summarise(runs):
@@ -28,12 +36,15 @@ def summarise(runs):
     for run in runs:
         groups[run["name"], run["work"], run["connections"]].append(run)
     return {
-        key: {
-            figure: median(run[figure] for run in group)
-            for figure in group[0].keys() - {"name", "work", "connections"}
-        }
+        key: {figure: median(run[figure] for run in group) for figure in FIGURES}
+        | {"errors": sum(run["errors"] for run in group)}
         for key, group in groups.items()
     }
+
+
+def names(runs):
+    """Return the servers of some runs, in their order."""
+    return list(dict.fromkeys(run["name"] for run in runs))
 
 
 def table(header, rows):
@@ -42,17 +53,19 @@ def table(header, rows):
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
-def costs(figures, connections):
-    """Return the table of the CPU time per request, and its ratio to this service."""
+def costs(runs, connections):
+    """Return the table of what a request costs, and its ratio to the first server's."""
+    figures = summarise(runs)
+    first, *_ = names(runs)
 
     def cell(name, work):
         found = figures.get((name, work, connections))
         if not found:
             return ""
-        ratio = found["cpu"] / figures[OURS, work, connections]["cpu"]
-        return f"{found['cpu']:.0f} ({ratio:.2f})"
+        ratio = found["cost"] / figures[first, work, connections]["cost"]
+        return f"{found['cost']:.0f} ({ratio:.2f})"
 
-    rows = [[name, *(cell(name, work) for work in WORKS)] for name in SERVERS]
+    rows = [[name, *(cell(name, work) for work in WORKS)] for name in names(runs)]
     return table(["", *(NAMES[work] for work in WORKS)], rows)
 
 
@@ -60,55 +73,84 @@ def best(figures, connections):
     """Return the table of this service's cost beside that of the best peer."""
     rows = []
     for work in WORKS:
-        ours = figures[OURS, work, connections]["cpu"]
-        name = min(PEERS, key=lambda peer: figures[peer, work, connections]["cpu"])
-        theirs = figures[name, work, connections]["cpu"]
-        rows.append([NAMES[work], f"{ours:.0f}", f"{theirs:.0f}", name, ours / theirs])
-        rows[-1][-1] = f"{ours / theirs:.2f}"
+        ours = figures[OURS, work, connections]["cost"]
+        name = min(PEERS, key=lambda peer: figures[peer, work, connections]["cost"])
+        theirs = figures[name, work, connections]["cost"]
+        ratio = f"{ours / theirs:.2f}"
+        rows.append([NAMES[work], f"{ours:.0f}", f"{theirs:.0f}", name, ratio])
     return table(["", "here", "best peer", "which", "ratio"], rows)
 
 
-def details(figures):
+def details(runs):
     """Return the table of all figures."""
-    header = ["work", "connections", "server", "CPU µs", "server", "PostgreSQL", "wrk"]
-    header += ["requests/s", "p50 ms", "p99 ms", "MB", "errors"]
-    order = list(SERVERS)
+    figures, order = summarise(runs), names(runs)
+    header = ["work", "connections", "server", "cost", "server µs", "PostgreSQL µs"]
+    header += ["wrk µs", "requests/s", "p50 ms", "p99 ms", "MB", "errors"]
     keys = sorted(figures, key=lambda k: (WORKS.index(k[1]), k[2], order.index(k[0])))
     rows = []
     for name, work, connections in keys:
         f = figures[name, work, connections]
-        times = [f"{f[part]:.0f}" for part in ("cpu", "server", "postgres", "client")]
-        row = [NAMES[work], connections, name, *times, f"{f['rate']:.0f}"]
-        row += [f"{f['p50']:.1f}", f"{f['p99']:.1f}", f"{f['memory']:.0f}"]
-        rows.append([*row, f"{f['errors']:.0f}"])
+        parts = (f"{f[part]:.0f}" for part in ("cost", *PARTS, "rate"))
+        times = (f"{f[part]:.1f}" for part in ("p50", "p99"))
+        rest = f"{f['memory']:.0f}", f["errors"]
+        rows.append([NAMES[work], connections, name, *parts, *times, *rest])
     return table(header, rows)
 
 
-def growth(runs, sizes):
-    """Return the tables of the costs and of the space by the number of users.
+def growth(runs, databases):
+    """Return the report of the costs and of the space by the number of users.
 
     Args:
-        runs: what was measured, the number of users in place of the connections.
-        sizes: the space, as `{users: {relation: bytes}}`.
+        runs: what was measured.
+        databases: the Databases, in their order.
     """
-    figures = summarise(runs)
-    rows = []
-    for work in WORKS:
-        each = [figures[OURS, work, users]["cpu"] for users in sizes]
-        change = f"{max(each) / each[0] - 1:+.0%}"
-        rows.append([NAMES[work], *(f"{cost:.0f}" for cost in each), change])
-    time = table(
-        ["CPU µs per request", *(f"{users:,} users" for users in sizes), "most"], rows
-    )
-    relations = list(next(iter(sizes.values())))
+    relations = list(databases[0].space)
     space = table(
-        ["bytes per user", *(f"{users:,} users" for users in sizes)],
-        [
-            [r, *(f"{s[r] / users:.0f}" for users, s in sizes.items())]
-            for r in relations
-        ],
+        ["bytes per user", *(f"{d.users:,} users" for d in databases)],
+        [[r, *(f"{d.space[r] / d.users:.0f}" for d in databases)] for r in relations],
     )
-    return f"{time}\n\n{space}"
+    connections = runs[0]["connections"]
+    return f"""\
+{explain(runs)} the smallest.
+{machine()}; {connections} keep-alive connections.
+
+{costs(runs, connections)}
+
+{space}
+
+<details><summary>All figures</summary>
+
+{details(runs)}
+
+</details>
+"""
+
+
+def bars(runs):
+    """Return what the plot shows: `{"unit": …, "works": {work: {server: cost}}}`."""
+    figures = summarise(runs)
+    least = min(run["connections"] for run in runs)
+    works = {
+        NAMES[work]: {
+            name: figures[name, work, least]["cost"]
+            for name in names(runs)
+            if (name, work, least) in figures
+        }
+        for work in WORKS
+    }
+    return {"unit": unit(runs), "works": works}
+
+
+def explain(runs):
+    """Return what the figures are, but for the last words."""
+    if unit(runs) == "CPU microseconds":
+        what = (
+            "CPU time per request in microseconds: the server's, PostgreSQL's and the\n"
+            "client's processes together, the kernel's part included"
+        )
+    else:
+        what = "Thousands of instructions per request, of the whole machine"
+    return f"{what}; the median\nof the rounds; in brackets the ratio to"
 
 
 def machine():
@@ -130,19 +172,21 @@ def render(runs, settings, versions):
         versions: of what, as one line.
     """
     figures = summarise(runs)
-    least = min(connections for _, _, connections in figures)
+    connections = sorted({run["connections"] for run in runs})
+    tables = "\n\n".join(
+        f"{number} keep-alive connections:\n\n{costs(runs, number)}\n\n"
+        f"{best(figures, number)}"
+        for number in connections
+    )
     return f"""\
-CPU time per request in microseconds: the server's, PostgreSQL's and the client's
-processes together, the kernel's part included; in brackets the ratio to this service.
-{machine()}; {settings}; {least} keep-alive connections.
+{explain(runs)} this service.
+{machine()}; {settings}.
 
-{costs(figures, least)}
-
-{best(figures, least)}
+{tables}
 
 <details><summary>All figures</summary>
 
-{details(figures)}
+{details(runs)}
 
 </details>
 

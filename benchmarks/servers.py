@@ -104,7 +104,7 @@ def variables(database_url):
     return outside() | {
         "APP_SETTINGS": "project.config.ProductionConfig",
         "LOG_LEVEL": "WARNING",
-        "SECRET_KEY": "the benchmark's",
+        "SECRET_KEY": "the benchmark's own secret",
         "DATABASE_URL": database_url,
         "SQLALCHEMY_URL": with_driver("psycopg2"),
         "SQLALCHEMY_ASYNC_URL": with_driver("asyncpg"),

@@ -1,5 +1,5 @@
--- The requests that wrk makes. Arguments: the work, the number of users, a tag that
--- makes the addresses of this run its own, and a file with the addresses of users.
+-- The requests that wrk makes. Arguments: the work, the number of users, a file with
+-- addresses of the first half, and a tag that makes the addresses of this run its own.
 
 local JSON = { ["Content-Type"] = "application/json" }
 local works = {}
@@ -30,8 +30,10 @@ function works.post()
 end
 
 function works.put()
-  local id = math.random(users)
-  return wrk.format("PUT", "/users/" .. id, JSON, body("put." .. id .. "@example.com"))
+  -- The first half of them keep their addresses: others look for them.
+  local id = math.random(math.floor(users / 2) + 1, users)
+  local email = "put." .. tag .. "." .. id .. "@example.com"
+  return wrk.format("PUT", "/users/" .. id, JSON, body(email))
 end
 
 -- Nine of ten read.
@@ -45,9 +47,14 @@ function works.mix()
 end
 
 function init(arguments)
-  work, users, tag = arguments[1], tonumber(arguments[2]), arguments[3]
-  math.randomseed(#tag)
-  for email in io.lines(arguments[4]) do
+  work, users, tag = arguments[1], tonumber(arguments[2]), arguments[4]
+  -- Other users in each turn, the same ones in each run.
+  local seed = 0
+  for place = 1, #tag do
+    seed = (seed * 31 + tag:byte(place)) % 2 ^ 31
+  end
+  math.randomseed(seed)
+  for email in io.lines(arguments[3]) do
     emails[#emails + 1] = email
   end
 end

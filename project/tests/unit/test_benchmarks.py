@@ -2,41 +2,81 @@
 
 import re
 
-from benchmarks import report
-from benchmarks.servers import OURS, PEERS, REQUIREMENTS, SERVERS
+import pytest
 
-FIGURES = ("cpu", "server", "postgres", "client", "rate", "p50", "p99", "memory")
+from benchmarks import report
+from benchmarks.database import Database
+from benchmarks.measure import parse_count
+from benchmarks.servers import PEERS, REQUIREMENTS, SERVERS
 
 
 def runs(name, work, *costs):
-    """Return a run for each cost."""
-    figures = dict.fromkeys(FIGURES, 1.0) | {"errors": 0}
+    """Return a run for each cost, which is all the server's CPU time."""
+    figures = dict.fromkeys(report.FIGURES, 0) | {"errors": 0}
     key = {"name": name, "work": work, "connections": 16}
-    return [{**key, **figures, "cpu": cost} for cost in costs]
+    return [{**key, **figures, "cost": cost, "server": cost} for cost in costs]
 
 
-def test_report():
-    measured = []
-    for number, name in enumerate(SERVERS, 1):
-        for work in SERVERS[name][-1]:
-            measured += runs(name, work, number * 100, number * 100 + 1, 9999)
+@pytest.fixture
+def measured():
+    """Return what a whole comparison measures; the last of three rounds is odd."""
+    return [
+        run
+        for number, name in enumerate(SERVERS, 1)
+        for work in SERVERS[name][-1]
+        for run in runs(name, work, number * 100, number * 100 + 1, 9999)
+    ]
+
+
+def test_report(measured):
     text = report.render(measured, "settings", "versions")
+    assert "CPU time per request" in text
     assert "| this service | 101 (1.00) |" in text, "the median of the rounds"
     first = list(SERVERS).index(PEERS[0]) * 100 + 101
     assert f"| POST | 101 | {first} | {PEERS[0]} | {101 / first:.2f} |" in text
     assert "settings" in text and "versions" in text
 
 
+def test_report_of_instructions(measured):
+    for run in measured:
+        run["server"] = 1
+    text = report.render(measured, "settings", "versions")
+    assert "Thousands of instructions per request" in text
+
+
+def test_bars(measured):
+    bars = report.bars(measured)
+    assert bars["unit"] == "CPU microseconds"
+    assert bars["works"]["POST"]["this service"] == 101
+    assert len(bars["works"]["one user by id"]) == len(SERVERS)
+
+
 def test_growth():
-    measured = [
-        {**run, "connections": users}
-        for work in report.WORKS
-        for users, cost in ((10, 100), (100, 110))
-        for run in runs(OURS, work, cost)
+    sizes = [
+        Database("url", 10, "emails", {"all": 1000}),
+        Database("url", 1000, "emails", {"all": 90_000}),
     ]
-    text = report.growth(measured, {10: {"all": 1000}, 100: {"all": 9000}})
-    assert "| PUT | 100 | 110 | +10% |" in text
+    measured = [
+        run
+        for work in report.WORKS
+        for users, cost in (("10 users", 100), ("1,000 users", 110))
+        for run in runs(users, work, cost)
+    ]
+    text = report.growth(measured, sizes)
+    assert "| 1,000 users | 110 (1.10) | 110 (1.10) |" in text
     assert "| all | 100 | 90 |" in text
+
+
+@pytest.mark.parametrize(
+    "said, count",
+    [
+        ("53213,,instructions,53213,100.00,,\n", 53213),
+        ("<not supported>,,instructions,0,100.00,,\n", None),
+        ("", None),
+    ],
+)
+def test_count_of_instructions(said, count):
+    assert parse_count(said) == count
 
 
 def test_peers_are_locked_by_hash_from_any_index():

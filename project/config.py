@@ -264,6 +264,8 @@ def database_settings(settings, folder):
             f" _test, not {database.describe(url)}"
         )
     autocommit = {**options, "url": url, "isolation_level": "AUTOCOMMIT"}
+    # There is never a transaction to roll back.
+    autocommit["pool_reset_on_return"] = None
     return {
         "EMBEDDED": not configured and bool(name),
         "SQLALCHEMY_DATABASE_URI": url,

@@ -129,18 +129,15 @@ def engine_options(settings):
         "pool_timeout": settings["DATABASE_POOL_TIMEOUT"],
         # The connection that was used last is the least likely to be stale.
         "pool_use_lifo": True,
-        "pool_events": [(note_checkin, "checkin"), (check_idle, "checkout")],
+        "pool_events": [(check_idle, "checkout")],
         "connect_args": connect_arguments(settings),
     }
 
 
-def note_checkin(connection, record):
-    """Remember when the connection went back to the pool."""
-    record.info["idle_since"] = time.monotonic()
-
-
 def check_idle(connection, record, proxy):
     """Ask a connection that was idle whether it lives, before it is used.
+
+    How long it was idle is counted from when it was last taken from the pool.
 
     A round trip for each request would cost as much as a query; one for each idle
     spell costs nothing under load and finds the connections that a restart broke.
@@ -150,7 +147,9 @@ def check_idle(connection, record, proxy):
             for each of the others when its turn comes.
     """
     now = time.monotonic()
-    if now - record.info.get("idle_since", now) < IDLE_SECONDS:
+    last = record.info.get("used", now)
+    record.info["used"] = now
+    if now - last < IDLE_SECONDS:
         return
     try:
         with connection.cursor() as cursor:

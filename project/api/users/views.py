@@ -108,7 +108,7 @@ class User(Resource):
         """Show the user, or answer 304 where the client has this version."""
         user, version = queries.get(existing_id(user_id))
         shown = answer_user(user, version)
-        if "If-None-Match" in request.headers:
+        if "HTTP_IF_NONE_MATCH" in request.environ:
             if request.if_none_match.contains_weak(version):
                 shown.status_code = 304
         return shown

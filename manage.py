@@ -39,7 +39,9 @@ class Commands(FlaskGroup):
             raise
 
 
-cli = Commands(create_app=lambda: app, help="Manage the users service.")
+cli = Commands(
+    create_app=lambda: schema.with_commands(app), help="Manage the users service."
+)
 # These would choose the application and its environment, which are there already.
 cli.params = [p for p in cli.params if p.name not in ("app", "env_file")]
 

@@ -1,8 +1,5 @@
 """The users microservice: the application factory and its extensions."""
 
-from pathlib import Path
-
-from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 
 from project import observability
@@ -10,7 +7,6 @@ from project.config import load_config
 from project.jsend import JsonFlask
 
 db = SQLAlchemy()
-migrate = Migrate(directory=Path(__file__).parent / "db" / "migrations")
 
 
 def create_app(config=None):
@@ -33,7 +29,6 @@ def create_app(config=None):
     app.url_map.merge_slashes = False
 
     db.init_app(app)
-    migrate.init_app(app, db)
     observability.init_app(app)
     register_errors(app)
     register_access(app)

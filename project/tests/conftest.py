@@ -103,7 +103,7 @@ def invoke(test_app, empty_database):
     import manage
 
     def _invoke(*arguments, app=test_app, **options):
-        invoke = app.test_cli_runner().invoke
+        invoke = schema.with_commands(app).test_cli_runner().invoke
         # In an empty context: the command has to find its application by itself.
         return contextvars.Context().run(invoke, manage.cli, arguments, **options)
 

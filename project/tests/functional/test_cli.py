@@ -219,6 +219,14 @@ def test_shell_has_what_one_needs_at_hand(database_url):
     assert "project postgresql users" in shell.stdout
 
 
+def test_serving_does_without_the_migrations():
+    """What serves does not load them: a server starts the sooner."""
+    check = (
+        "import manage, sys; assert not {'alembic', 'mako'}.intersection(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", check], cwd=ROOT, env=outside(), check=True)
+
+
 def test_migrations_as_sql(invoke):
     assert "CREATE TABLE users" in invoke("db", "upgrade", "--sql").output
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from benchmarks import report
+from benchmarks import profile, report
 from benchmarks.database import Database
 from benchmarks.measure import parse_count
 from benchmarks.servers import PEERS, REQUIREMENTS, SERVERS
@@ -85,3 +85,20 @@ def test_peers_are_locked_by_hash_from_any_index():
     assert len(packages) > 50
     assert locked.count("\n    --hash=") >= len(packages)
     assert "://" not in locked
+
+
+def test_layers_of_a_profile():
+    flask = "Flask.wsgi_app (/packages/flask/app.py:9)"
+    query = "run (/here/project/api/users/queries.py:9)"
+    samples = [
+        f"process 1:gunicorn;{flask};match (/packages/werkzeug/routing/map.py:9) 5",
+        f"process 1:gunicorn;{flask};choice (/python/random.py:9) 1",
+        f"{flask};{query} 1",
+        f"{flask};{query};wait_for_database (/here/gunicorn.conf.py:9) 1",
+        f"{flask};{query};wait_for_database (/here/x.py:9);wait (/p/gevent/hub.py:9) 2",
+        "unknown (/python/threading.py:9) 1",
+    ]
+    shares = profile.shares(samples)
+    assert shares["Werkzeug: find the view"] == 0.5
+    assert shares["Flask: contexts, hooks, signals, dispatch"] == 0.1
+    assert shares[profile.DATABASE] == 0.4

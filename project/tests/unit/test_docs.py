@@ -9,6 +9,7 @@ import pytest
 from flask.cli import ScriptInfo
 
 import manage
+from project import schema
 from project.config import Environment
 
 ROOT = Path(manage.__file__).parent
@@ -40,7 +41,7 @@ def test_every_operation_is_in_the_readme(test_app):
 
 def test_every_command_is_in_the_readme(test_app):
     shown = set(re.findall(r"`python manage\.py (\w+)", README))
-    script = ScriptInfo(create_app=lambda: test_app)
+    script = ScriptInfo(create_app=lambda: schema.with_commands(test_app))
     context = click.Context(manage.cli, obj=script)
     assert shown == set(manage.cli.list_commands(context))
 

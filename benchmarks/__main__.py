@@ -11,6 +11,7 @@ import click
 from benchmarks import report
 from benchmarks.database import Database, server
 from benchmarks.measure import measure
+from benchmarks.profile import profile
 from benchmarks.servers import OURS, ROOT, SERVERS, WORKS, peers_python, served
 
 OUTPUT = ROOT / "instance" / "benchmarks"
@@ -128,7 +129,8 @@ def save(name, text, runs):
     plot = ROOT / "benchmarks" / "plot.py"
     picture = OUTPUT / f"{name}.png"
     subprocess.run([peers_python(), plot, costs, picture], check=True)
-    click.echo(f"{text}\nSaved in {OUTPUT}.")
+    click.echo(text)
+    click.echo(f"Saved in {OUTPUT}.", err=True)
 
 
 @click.command()
@@ -148,8 +150,16 @@ def save(name, text, runs):
     multiple=True,
     help="Measure this service alone with so many users; may be given several times.",
 )
-def main(rounds, seconds, connections, users, growth):
+@click.option(
+    "--layers",
+    is_flag=True,
+    help="Measure this service alone: where the time of a request goes.",
+)
+def main(rounds, seconds, connections, users, growth, layers):
     """Measure what a request costs here and in the peers; print it as Markdown."""
+    if layers:
+        click.echo(profile(rounds * seconds, users))
+        return
     if growth:
         name, (text, runs) = "growth", grow(rounds, seconds, growth)
     else:

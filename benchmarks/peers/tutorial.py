@@ -57,7 +57,9 @@ class UsersList(Resource):
     def get(self):
         users = User.query
         if "email" in request.args:
-            users = users.filter(func.lower(User.email) == request.args["email"])
+            users = users.filter(
+                func.lower(User.email) == request.args["email"].lower()
+            )
         after = request.args.get("after", 0, int)
         limit = request.args.get("limit", 100, int)
         users = users.filter(User.id > after).order_by(User.id).limit(limit).all()

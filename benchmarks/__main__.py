@@ -76,6 +76,9 @@ def take_turns(targets, postgres, rounds, seconds, connections):
                     figures = measure(
                         target.url, target.pid, postgres, number, seconds, arguments
                     )
+                    if not figures:
+                        click.echo(f"{target.label}: no answer to {tag}", err=True)
+                        continue
                     key = {"name": target.label, "work": work, "connections": number}
                     runs.append(key | {"round": turn} | figures)
     return [run for run in runs if run["round"]]

@@ -85,6 +85,8 @@ def wrk(url, connections, seconds, arguments):
 def measure(url, server, postgres, connections, seconds, arguments):
     """Drive work against a server, and return its figures as a dict.
 
+    None where it answers nothing in the time.
+
     The CPU time is in microseconds per request: the server's, PostgreSQL's and wrk's,
     each with what the kernel does for it. `cost` is what servers are compared by: the
     whole machine's instructions per request, in thousands; where the machine does not
@@ -101,6 +103,8 @@ def measure(url, server, postgres, connections, seconds, arguments):
     before = cpu_seconds(server), cpu_seconds(postgres)
     said, client, instructions = wrk(url, connections, seconds, arguments)
     after = cpu_seconds(server), cpu_seconds(postgres)
+    if not said["requests"]:
+        return None
     used = [b - a for a, b in zip(before, after)] + [client]
     parts = ("server", "postgres", "client")
     times = {part: u / said["requests"] * 1e6 for part, u in zip(parts, used)}

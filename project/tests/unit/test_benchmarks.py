@@ -4,10 +4,14 @@ import re
 
 import pytest
 
-from benchmarks import profile, report
-from benchmarks.database import Database
-from benchmarks.measure import parse_count
-from benchmarks.servers import PEERS, REQUIREMENTS, SERVERS
+pytest.importorskip(
+    "psutil", reason="the benchmark's PostgreSQL is the embedded one: not installed"
+)
+
+from benchmarks import profile, report  # noqa: E402
+from benchmarks.database import Database  # noqa: E402
+from benchmarks.measure import parse_count  # noqa: E402
+from benchmarks.servers import PEERS, REQUIREMENTS, SERVERS  # noqa: E402
 
 
 def runs(name, work, *costs):

@@ -1,4 +1,4 @@
-# The image of development: all the tools, no code. docker-compose.yml mounts that.
+# The development image: all tools, no code. docker-compose.yml mounts the code.
 FROM python:3.13-alpine
 
 ENV PYTHONDONTWRITEBYTECODE=1 \
@@ -11,12 +11,12 @@ WORKDIR /usr/src/app
 COPY requirements-dev.txt .
 RUN pip install --no-cache-dir --require-hashes -r requirements-dev.txt
 
-# Whoever owns the checkout, so that what the tools write there belongs to them.
+# The owner of the checkout, so that files that the tools write belong to the developer.
 ARG DEVELOPER_UID=1000
 USER $DEVELOPER_UID:$DEVELOPER_UID
-# A user whom the image does not know has none.
+# A user that is not in /etc/passwd has no home directory.
 ENV HOME=/tmp
 
-# By `sh`: on some systems a mounted file loses the bit that makes it a program.
+# With `sh`: on some systems a mounted file loses its executable bit.
 ENTRYPOINT ["sh", "entrypoint.sh"]
 CMD ["python", "manage.py", "run", "--host", "0.0.0.0"]

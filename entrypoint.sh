@@ -1,9 +1,9 @@
 #!/bin/sh
-# Wait for the database, bring its schema up to date, and become the command.
+# Wait for the database, upgrade its schema, and execute the command.
 set -e
 
 if ! python manage.py wait_for_db; then
-    echo "Where PostgreSQL runs and a database is missing, this creates it:"
+    echo "If PostgreSQL is running and a database is missing, create it with:"
     echo "    docker-compose exec users-db psql -U postgres -f /docker-entrypoint-initdb.d/create.sql"
     exit 1
 fi >&2

@@ -1,123 +1,123 @@
-"""The command line, and the application that gunicorn serves (`manage:app`)."""
+"""The application that gunicorn serves (`manage:app`), and the command line."""
 
 import signal
 import sys
+from typing import Any
 
 import click
 from flask import current_app
 from flask.cli import FlaskGroup, ScriptInfo, run_command
 from werkzeug.serving import WSGIRequestHandler, is_running_from_reloader
 
-from project import create_app, database, db, observability, passwords, schema
-from project.api.users import commands
+from project import create_app, db
+from project.admin.passwords import hash_password as make_password_hash
+from project.api.users import queries
+from project.api.users.bulk import commands
 from project.config import ConfigError
+from project.database import migrations
+from project.database.availability import explain_unavailable, wait_until_ready
+from project.database.engines import redact_url
+from project.web.logs import configure_logging
 
 try:
     app = create_app()
 except ConfigError as error:
     sys.exit(f"Error: {error}")
 
-observability.configure_logging(app.config)
+configure_logging(app.config["LOG_LEVEL"], app.config["LOG_FORMAT"])
 
 
-class Commands(FlaskGroup):
-    """Flask's commands and ours; a database that is away ends each in one line."""
+class ServiceGroup(FlaskGroup):
+    """The commands of Flask and of this service."""
 
-    def invoke(self, ctx):
-        """Run a command.
-
-        Raises:
-            ClickException: the database is not available; the message says what to
-                do about it.
-        """
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command, and report an unavailable database in one line."""
         try:
             return super().invoke(ctx)
         except Exception as error:
-            remedy = database.remedy(error)
-            if remedy:
-                raise click.ClickException(remedy) from error
+            explanation = explain_unavailable(error)
+            if explanation:
+                raise click.ClickException(explanation) from error
             raise
 
 
-cli = Commands(
-    create_app=lambda: schema.with_commands(app), help="Manage the users service."
+cli = ServiceGroup(
+    create_app=lambda: migrations.init_migrate(app, db),
+    help="Manage the users service.",
 )
-# These would choose the application and its environment, which are there already.
+# The options that choose an application and an environment file have no use here:
+# the application exists already.
 cli.params = [p for p in cli.params if p.name not in ("app", "env_file")]
 
 
-def describe_database():
-    """Return the database's address for people, without the password."""
-    url = database.describe(current_app.config["SQLALCHEMY_DATABASE_URI"])
-    return f"{url} (embedded)" if current_app.config["EMBEDDED"] else url
+def database_name() -> str:
+    """Return the URL of the database for messages, without the password."""
+    url = redact_url(current_app.config["SQLALCHEMY_DATABASE_URI"])
+    embedded = current_app.config["USES_EMBEDDED_DATABASE"]
+    return f"{url} (embedded)" if embedded else url
 
 
 @cli.command("recreate_db")
-@click.option("--yes", is_flag=True, help="Destroy existing users without asking.")
-def recreate_db(yes):
-    """Drop the schema and build it anew."""
-    users = schema.count_users()
-    if users and current_app.config["GUARD_DATA"] and not yes:
-        confirm_loss(users)
-    schema.recreate()
-    click.echo(f"Recreated the schema in {describe_database()}.")
+@click.option("--yes", is_flag=True, help="Delete existing users without asking.")
+def recreate_db(yes: bool) -> None:
+    """Drop all tables and create them again."""
+    users = queries.count()
+    if users and current_app.config["CONFIRM_RECREATE"] and not yes:
+        confirm_deletion(users)
+    migrations.recreate(db)
+    click.echo(f"Recreated the schema in {database_name()}.")
 
 
-def has_terminal():
-    """Return whether somebody can be asked."""
+def is_interactive() -> bool:
+    """Return whether stdin is a terminal."""
     return sys.stdin.isatty()
 
 
-def confirm_loss(users):
-    """Ask whether the users may be destroyed.
-
-    Args:
-        users: how many there are.
+def confirm_deletion(users: int) -> None:
+    """Ask for confirmation.
 
     Raises:
-        ClickException: nobody is there to ask.
+        ClickException: stdin is not a terminal.
         Abort: the answer is no.
     """
-    loss = f"{describe_database()} holds {users} user(s), which this destroys."
-    if not has_terminal():
-        raise click.ClickException(f"{loss} To do it all the same, add --yes.")
-    click.confirm(f"{loss} Go on?", abort=True)
+    warning = f"{database_name()} holds {users} user(s), which this destroys."
+    if not is_interactive():
+        raise click.ClickException(f"{warning} To do it all the same, add --yes.")
+    click.confirm(f"{warning} Go on?", abort=True)
 
 
 @cli.command("wait_for_db")
-@click.option("--seconds", default=60, show_default=True, help="How long at most.")
-def wait_for_db(seconds):
+@click.option("--seconds", default=60, show_default=True, help="The maximum time.")
+def wait_for_db(seconds: int) -> None:
     """Wait until the database answers."""
-    database.wait_until_ready(db.engine, seconds)
-    click.echo(f"{describe_database()} answers.")
+    wait_until_ready(db.engine, seconds)
+    click.echo(f"{database_name()} answers.")
 
 
 @cli.command("hash_password")
-def hash_password():
+def hash_password() -> None:
     """Ask for a password and print its hash, for ADMIN_PASSWORD."""
     password = click.prompt(
         "Password", hide_input=True, confirmation_prompt=True, err=True
     )
     try:
-        click.echo(passwords.make_hash(password))
+        click.echo(make_password_hash(password))
     except ValueError as error:
         raise click.ClickException(f"{error}") from None
-    click.echo("Quote it where a shell reads it: it would expand each $.", err=True)
+    click.echo(
+        "Put it in single quotes in a shell, which would expand each $.", err=True
+    )
 
 
-def prepare(url):
-    """Bring an embedded server's schema up to date, and tell what to do next.
-
-    Args:
-        url: where the service will be.
-    """
-    if current_app.config["EMBEDDED"]:
+def prepare_development_server(url: str) -> None:
+    """Upgrade the schema of an embedded database, and print the URLs of the service."""
+    if current_app.config["USES_EMBEDDED_DATABASE"]:
         with db.engine.begin() as connection:
-            schema.upgrade(connection)
+            migrations.upgrade(connection)
     body = '{"username": "me", "email": "me@example.com"}'
-    click.echo(f" * Database: {describe_database()}")
+    click.echo(f" * Database: {database_name()}")
     click.echo(f" * Users: {url}/users")
-    click.echo(f" * To read about the API, and to try it: {url}/docs")
+    click.echo(f" * API documentation: {url}/docs")
     if "admin" in current_app.blueprints:
         click.echo(f" * Admin: {url}/admin/")
     click.echo(" * Next: add two users with `python manage.py seed_db`, or try")
@@ -127,17 +127,17 @@ def prepare(url):
 
 
 @click.pass_context
-def run(ctx, host, port, **options):
-    """Run a development server, on a schema that is up to date."""
-    # The reloader starts this command again in a child, on each change of the code.
+def run(ctx: click.Context, /, host: str, port: int, **options: Any) -> None:
+    """Run a development server."""
+    # The reloader runs this command again in a child process after each change.
     if not is_running_from_reloader():
         with ctx.ensure_object(ScriptInfo).load_app().app_context():
-            prepare(f"http://{host}:{port}")
-    # PID 1 of a container ignores a signal that has no handler, and elsewhere the
-    # default one would leave the embedded server running.
+            prepare_development_server(f"http://{host}:{port}")
+    # As PID 1 of a container the process would ignore SIGTERM without a handler.
+    # Elsewhere the default handler would leave the embedded server running.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    # It would tell its version and Python's in each answer.
-    WSGIRequestHandler.version_string = lambda handler: "werkzeug"
+    # The Server header would contain the versions of Werkzeug and Python.
+    setattr(WSGIRequestHandler, "version_string", lambda handler: "werkzeug")
     ctx.invoke(run_command, host=host, port=port, **options)
 
 

@@ -1,1 +1,1 @@
-"""What a request costs here and with what a team would pick instead."""
+"""Measure the cost of a request in this service and in comparable ones."""

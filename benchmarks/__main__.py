@@ -1,175 +1,206 @@
-"""`python -m benchmarks`: measure this service beside its peers, and report."""
+"""The command line: `python -m benchmarks`."""
 
 import json
 import subprocess
+from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from importlib.metadata import version
-from typing import NamedTuple
 
 import click
 
 from benchmarks import report
-from benchmarks.database import Database, server
-from benchmarks.measure import measure
+from benchmarks.database import start_database_server
+from benchmarks.measure import Run, measure
 from benchmarks.profile import profile
-from benchmarks.servers import OURS, ROOT, SERVERS, WORKS, peers_python, served
+from benchmarks.servers import (
+    SERVERS,
+    THIS_SERVICE,
+    WORKLOADS,
+    Target,
+    peers_python,
+    start_target,
+)
+from devtools.servers import ROOT
 
 OUTPUT = ROOT / "instance" / "benchmarks"
+GROWTH_CONNECTIONS = 16
 OWN_PACKAGES = ("flask", "flask-restful", "sqlalchemy", "psycopg2-binary", "gunicorn")
-PEER_PACKAGES = ("fastapi", "litestar", "django", "djangorestframework", "sqlalchemy")
-PEER_PACKAGES += ("asyncpg", "psycopg", "uvicorn", "uvloop")
+PEER_PACKAGES = (
+    "fastapi",
+    "litestar",
+    "django",
+    "djangorestframework",
+    "sqlalchemy",
+    "asyncpg",
+    "psycopg",
+    "uvicorn",
+    "uvloop",
+)
 
 
-class Target(NamedTuple):
-    """A server that is up.
+def run_rounds(
+    targets: Sequence[Target], rounds: int, seconds: int, connections: Sequence[int]
+) -> list[Run]:
+    """Measure every workload against every target, in alternation.
 
-    Attributes:
-        label: what the report calls it.
-        url: its address.
-        pid: its process.
-        works: what it can do.
-        database: the Database that it serves.
-    """
-
-    label: str
-    url: str
-    pid: int
-    works: tuple
-    database: Database
-
-
-def start(stack, name, database, log, label=None):
-    """Start a server until the stack ends, and return it as a Target.
+    All targets are up at the same time and take turns for each workload, so that other
+    load of the machine affects all of them. Round 0 warms up and is not returned.
 
     Args:
-        stack: an ExitStack.
-        name: which, a key of SERVERS.
-        database: the Database that it serves.
-        log: the file for its output.
-        label: what to call it, where that is not its name.
-    """
-    url, pid = stack.enter_context(served(name, database.url, log))
-    return Target(label or name, url, pid, SERVERS[name][-1], database)
-
-
-def take_turns(targets, postgres, rounds, seconds, connections):
-    """Drive every work against every server, and return the figures of each run.
-
-    The servers are up together, and for each work it is one after the other's turn, so
-    that what the machine is busy with besides hurts all alike.
-
-    Args:
-        targets: the Targets.
-        postgres: PostgreSQL's process id.
-        rounds: how often; a round before them warms up.
-        seconds: how long a turn is.
-        connections: the numbers of connections.
+        seconds: the duration of each measurement.
+        connections: each number of connections is measured.
     """
     runs = []
-    for turn in range(rounds + 1):
-        click.echo(f"round {turn} of {rounds}" if turn else "warming up", err=True)
-        for work in WORKS:
+    for round_number in range(rounds + 1):
+        click.echo(
+            f"round {round_number} of {rounds}" if round_number else "warm-up", err=True
+        )
+        for workload in WORKLOADS:
             for number in connections:
-                for place, target in enumerate(t for t in targets if work in t.works):
-                    tag = f"{turn}.{place}.{work}.{number}"
-                    arguments = [work, *target.database.wrk(), tag]
-                    figures = measure(
-                        target.url, target.pid, postgres, number, seconds, arguments
-                    )
-                    if not figures:
-                        click.echo(f"{target.label}: no answer to {tag}", err=True)
-                        continue
-                    key = {"name": target.label, "work": work, "connections": number}
-                    runs.append(key | {"round": turn} | figures)
-    return [run for run in runs if run["round"]]
+                supported = [t for t in targets if workload in t.workloads]
+                for place, target in enumerate(supported):
+                    tag = f"{round_number}.{place}.{workload}.{number}"
+                    measurement = measure(target, workload, number, seconds, tag)
+                    if not measurement:
+                        click.echo(f"{target.name}: no response in {tag}", err=True)
+                    elif round_number:
+                        runs.append(
+                            Run(
+                                server=target.name,
+                                workload=workload,
+                                connections=number,
+                                round=round_number,
+                                measurement=measurement,
+                            )
+                        )
+    return runs
 
 
-def versions(python):
-    """Return the versions of what was measured, as one line."""
-    own = ", ".join(f"{name} {version(name)}" for name in OWN_PACKAGES)
+def describe_versions() -> str:
+    """Return the versions of the measured packages as one line."""
     script = (
-        f"from importlib.metadata import version as v; print(*map(v, {PEER_PACKAGES}))"
+        f"from importlib.metadata import version; print(*map(version, {PEER_PACKAGES}))"
     )
-    said = subprocess.run(
-        [python, "-c", script], capture_output=True, text=True, check=True
-    )
-    theirs = ", ".join(map(" ".join, zip(PEER_PACKAGES, said.stdout.split())))
-    return f"Here: {own}. Peers: {theirs}."
+    peer_versions = subprocess.run(
+        [peers_python(), "-c", script], capture_output=True, text=True, check=True
+    ).stdout.split()
+    own = ", ".join(f"{name} {version(name)}" for name in OWN_PACKAGES)
+    peers = ", ".join(map(" ".join, zip(PEER_PACKAGES, peer_versions)))
+    return f"Here: {own}. Peers: {peers}."
 
 
-def compare(rounds, seconds, users, connections):
-    """Measure this service beside its peers, and return the report and the runs."""
-    python = peers_python()
-    with server() as postgres, open(postgres.folder / "log", "w") as log:
-        database = postgres.fill(users)
-        with ExitStack() as stack:
-            targets = [start(stack, name, database, log) for name in SERVERS]
-            runs = take_turns(targets, postgres.pid, rounds, seconds, connections)
+def compare(
+    rounds: int, seconds: int, users: int, connections: Sequence[int]
+) -> tuple[str, list[Run]]:
+    """Measure this service and its peers; return the report and the runs."""
+    # Create the environment before anything is measured.
+    peers_python()
+    with (
+        start_database_server() as database_server,
+        open(database_server.folder / "log", "w") as log,
+        ExitStack() as stack,
+    ):
+        database = database_server.create_database(users)
+        targets = [
+            stack.enter_context(start_target(server, database, log))
+            for server in SERVERS
+        ]
+        runs = run_rounds(targets, rounds, seconds, connections)
     settings = f"{rounds} rounds of {seconds} s for each work, {users:,} users"
-    return report.render(runs, settings, versions(python)), runs
+    return report.render_comparison(runs, settings, describe_versions()), runs
 
 
-def grow(rounds, seconds, numbers):
-    """Measure this service by the number of users; return the report and the runs."""
-    with server() as postgres, open(postgres.folder / "log", "w") as log:
-        databases = [postgres.fill(users) for users in sorted(numbers)]
-        with ExitStack() as stack:
-            targets = [
-                start(stack, OURS, database, log, f"{database.users:,} users")
-                for database in databases
-            ]
-            runs = take_turns(targets, postgres.pid, rounds, seconds, [16])
-    return report.growth(runs, databases), runs
+def measure_growth(
+    rounds: int, seconds: int, sizes: Sequence[int]
+) -> tuple[str, list[Run]]:
+    """Measure this service with databases of several sizes.
+
+    Args:
+        sizes: the numbers of users.
+
+    Returns:
+        The report and the runs.
+    """
+    with (
+        start_database_server() as database_server,
+        open(database_server.folder / "log", "w") as log,
+        ExitStack() as stack,
+    ):
+        databases = [database_server.create_database(users) for users in sorted(sizes)]
+        targets = [
+            stack.enter_context(
+                start_target(
+                    THIS_SERVICE, database, log, name=f"{database.users:,} users"
+                )
+            )
+            for database in databases
+        ]
+        runs = run_rounds(targets, rounds, seconds, [GROWTH_CONNECTIONS])
+    return report.render_growth(runs, databases), runs
 
 
-def save(name, text, runs):
-    """Write a report, what was measured, and the plot of what each server costs."""
+def save(name: str, text: str, runs: Sequence[Run]) -> None:
+    """Print and save a report, and save its runs and its chart."""
     OUTPUT.mkdir(parents=True, exist_ok=True)
     (OUTPUT / f"{name}.md").write_text(text)
-    (OUTPUT / f"{name}.json").write_text(json.dumps(runs, indent=1))
-    costs = OUTPUT / f"{name}-costs.json"
-    costs.write_text(json.dumps(report.bars(runs)))
+    (OUTPUT / f"{name}.json").write_text(json.dumps(list(map(asdict, runs)), indent=1))
+    chart = OUTPUT / f"{name}-costs.json"
+    chart.write_text(json.dumps(report.chart(runs)))
     plot = ROOT / "benchmarks" / "plot.py"
-    picture = OUTPUT / f"{name}.png"
-    subprocess.run([peers_python(), plot, costs, picture], check=True)
+    image = OUTPUT / f"{name}.png"
+    subprocess.run([peers_python(), plot, chart, image], check=True)
     click.echo(text)
     click.echo(f"Saved in {OUTPUT}.", err=True)
 
 
 @click.command()
-@click.option("--rounds", default=5, show_default=True, help="Turns of each server.")
-@click.option("--seconds", default=2, show_default=True, help="Time for each work.")
+@click.option(
+    "--rounds", default=5, show_default=True, help="Measurements of each workload."
+)
+@click.option(
+    "--seconds", default=2, show_default=True, help="Duration of a measurement."
+)
 @click.option(
     "--connections",
     default=(16, 64),
     multiple=True,
     show_default=True,
-    help="Connections kept alive; may be given several times.",
+    help="Number of keep-alive connections. May be repeated.",
 )
-@click.option("--users", default=10_000, show_default=True, help="How many there are.")
+@click.option("--users", default=10_000, show_default=True, help="Number of users.")
 @click.option(
     "--growth",
     type=click.IntRange(min=1000),
     multiple=True,
-    help="Measure this service alone with so many users; may be given several times.",
+    help="Measure only this service, with this number of users. May be repeated.",
 )
 @click.option(
     "--layers",
     is_flag=True,
-    help="Measure this service alone: where the time of a request goes.",
+    help="Measure only this service, and the CPU time of each layer.",
 )
-def main(rounds, seconds, connections, users, growth, layers):
-    """Measure what a request costs here and in the peers; print it as Markdown."""
+def main(
+    rounds: int,
+    seconds: int,
+    connections: tuple[int, ...],
+    users: int,
+    growth: tuple[int, ...],
+    layers: bool,
+) -> None:
+    """Measure the cost of a request here and in the peers, and print it as Markdown.
+
+    The exit status is 1 if a request failed.
+    """
     if layers:
         click.echo(profile(rounds * seconds, users))
         return
     if growth:
-        name, (text, runs) = "growth", grow(rounds, seconds, growth)
+        name, (text, runs) = "growth", measure_growth(rounds, seconds, growth)
     else:
-        name = "report"
-        text, runs = compare(rounds, seconds, users, connections)
+        name, (text, runs) = "report", compare(rounds, seconds, users, connections)
     save(name, text, runs)
-    failed = {(run["name"], run["work"]) for run in runs if run["errors"]}
+    failed = {(run.server, run.workload) for run in runs if run.measurement.errors}
     if failed:
         raise click.ClickException(f"requests failed: {sorted(failed)}")
 

@@ -1,31 +1,32 @@
-"""The PostgreSQL that is measured: one server, and a database for each size."""
+"""The PostgreSQL server that is measured, with a database of each size."""
 
 import shutil
 import subprocess
 import sys
-import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from tempfile import TemporaryDirectory
 
 import click
 import psutil
-import psycopg2
 
-from benchmarks.servers import ROOT, variables
-from project import embedded
+from devtools.servers import ROOT, clean_environment
+from devtools.sql import execute
+from project.database import embedded
 
 SETTINGS = {
-    # What PostgreSQL's manual advises for a server of its own; its default is for the
-    # smallest machine, and smaller than a million users.
+    # A quarter of the memory, as PostgreSQL's manual recommends for a dedicated server.
+    # The default is smaller than the table of a million users.
     "shared_buffers": f"{psutil.virtual_memory().total // 4 // 2**20}MB",
-    # No checkpoint of its own accord, which would hit whoever's turn it is.
+    # No automatic checkpoint, which would slow down one of the servers.
     "max_wal_size": "16GB",
     "checkpoint_timeout": "1d",
-    # All servers are up at once, each with its pools.
+    # All servers run at the same time, each with its connection pools.
     "max_connections": "500",
 }
-SPACE = """
+RELATION_SIZES = """
     SELECT 'the table', pg_table_size('users')
     UNION ALL SELECT indexrelid::regclass::text, pg_relation_size(indexrelid)
     FROM pg_index WHERE indrelid = 'users'::regclass
@@ -33,91 +34,91 @@ SPACE = """
 """
 
 
-class Database(NamedTuple):
+@dataclass(frozen=True)
+class Database:
     """A database with users, whose ids begin at 1.
 
     Attributes:
-        url: its address.
-        users: how many there are.
-        emails: a file with the addresses of some of the first half.
-        space: the bytes of the table and of each index, as `{relation: bytes}`.
+        users: the number of users.
+        emails: a file with e-mail addresses of the first half of the users.
+        relation_sizes: the bytes of the table, of each index, and of all.
+        server_pid: the postmaster.
     """
 
     url: str
     users: int
     emails: Path
-    space: dict
-
-    def wrk(self):
-        """Return what work.lua has to know of it."""
-        return self.users, self.emails
+    relation_sizes: dict[str, int]
+    server_pid: int
 
 
-class Server:
-    """A PostgreSQL of the benchmark's own.
+class DatabaseServer:
+    """A PostgreSQL server on a Unix socket, without any other client.
 
     Args:
-        folder: where its data goes.
-
-    Attributes:
-        pid: its process.
+        folder: holds its data.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.data = folder / "postgres"
-        with embedded.load()(self.data) as unset:
+        get_server = embedded.load_server_factory()
+        with get_server(self.data) as server:
             for name, value in SETTINGS.items():
-                execute(unset.get_uri(), f"ALTER SYSTEM SET {name} = '{value}'")
-        # Started anew, with the settings.
-        self.postgres = embedded.load()(self.data)
-        self.pid = self.postgres.get_pid()
+                execute(server.get_uri(), f"ALTER SYSTEM SET {name} = '{value}'")
+        # Some settings require a restart.
+        self.server = get_server(self.data)
 
-    def fill(self, users):
-        """Make a database with so many users, and return it as a Database."""
+    def create_database(self, users: int) -> Database:
         url = embedded.start(self.data, f"users_{users}")
-        for command in (["db", "upgrade"], ["seed_db", "--count", users, "--seed", 1]):
+        for command in (
+            ("db", "upgrade"),
+            ("seed_db", "--count", str(users), "--seed", "1"),
+        ):
             subprocess.run(
-                [sys.executable, "manage.py", *map(str, command)],
+                [sys.executable, "manage.py", *command],
                 cwd=ROOT,
-                env=variables(url),
+                env=clean_environment()
+                | {
+                    "APP_SETTINGS": "project.config.ProductionConfig",
+                    "DATABASE_URL": url,
+                    "LOG_LEVEL": "WARNING",
+                },
                 check=True,
                 stdout=sys.stderr,
             )
-        # Or PostgreSQL would do it by itself, in the middle.
+        # Otherwise autovacuum would run during the measurements.
         execute(url, "VACUUM (ANALYZE, FREEZE) users")
         execute(url, "CHECKPOINT")
-        emails = self.folder / f"emails_{users}"
-        some = (
-            f"SELECT email FROM users WHERE id <= {users // 2} ORDER BY id LIMIT 1000"
+        rows = execute(
+            url,
+            f"SELECT email FROM users WHERE id <= {users // 2} ORDER BY id LIMIT 1000",
         )
-        rows = execute(url, some)
+        emails = self.folder / f"emails_{users}"
         emails.write_text("".join(f"{email}\n" for (email,) in rows))
-        return Database(url, users, emails, dict(execute(url, SPACE)))
-
-
-def execute(url, statement):
-    """Run a statement and return its rows, if it has any."""
-    connection = psycopg2.connect(url)
-    connection.autocommit = True
-    with connection.cursor() as cursor:
-        cursor.execute(statement)
-        rows = cursor.fetchall() if cursor.description else []
-    connection.close()
-    return rows
+        sizes = dict(execute(url, RELATION_SIZES))
+        return Database(
+            url, users, emails, sizes, self.server.get_postmaster_info().pid
+        )
 
 
 @contextmanager
-def server():
-    """Start a Server, and remove it."""
+def start_database_server() -> Iterator[DatabaseServer]:
+    """Start a server in a temporary folder, and delete it at the end.
+
+    Raises:
+        ClickException: wrk is not installed.
+    """
     if not shutil.which("wrk"):
-        raise click.ClickException("wrk is missing: `apt-get install wrk` or the like")
-    folder = Path(tempfile.mkdtemp(prefix="bench_"))
-    # PostgreSQL runs as a user of its own where we are root.
-    folder.chmod(0o755)
-    try:
-        started = Server(folder)
-        yield started
-        started.postgres.cleanup()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        raise click.ClickException(
+            "wrk is not installed: install it, for example with `apt-get install wrk`"
+        )
+    with TemporaryDirectory(prefix="bench_", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        # If this process runs as root, PostgreSQL runs as another user.
+        folder.chmod(0o755)
+        database_server = DatabaseServer(folder)
+        try:
+            yield database_server
+        finally:
+            database_server.server.cleanup()

@@ -1,123 +1,219 @@
-"""One run of work against a server: what it cost, and how long it took."""
+"""Measure the cost and the latency of a workload."""
 
 import json
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
+from typing import TypedDict
 
 import psutil
 
-SCRIPT = Path(__file__).with_name("work.lua")
+from benchmarks.servers import Target
+
+WRK_SCRIPT = Path(__file__).with_name("workloads.lua")
 
 
-def tree(pid):
-    """Return a process and all that descend from it."""
+class CostUnit(StrEnum):
+    """The unit of `Measurement.cost`, per request."""
+
+    INSTRUCTIONS = "thousands of instructions"
+    CPU_TIME = "CPU microseconds"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What one run of a workload measured.
+
+    Attributes:
+        cost: the value by which servers are compared: the instructions of the whole
+            machine per request, or where the machine does not count them, the sum of
+            the three CPU times.
+        server_cpu: the server's CPU time per request in microseconds, user and kernel.
+        postgres_cpu: the same of PostgreSQL.
+        client_cpu: the same of wrk.
+        requests_per_second: the throughput.
+        p50: the median latency in milliseconds.
+        p99: the 99th percentile of the latency in milliseconds.
+        memory: the server's memory in megabytes.
+        errors: the number of failed requests.
+    """
+
+    cost: float
+    cost_unit: CostUnit
+    server_cpu: float
+    postgres_cpu: float
+    client_cpu: float
+    requests_per_second: float
+    p50: float
+    p99: float
+    memory: float
+    errors: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """A measurement, and what was measured."""
+
+    server: str
+    workload: str
+    connections: int
+    round: int
+    measurement: Measurement
+
+
+class WrkSummary(TypedDict):
+    """What workloads.lua prints at the end; the latencies are in milliseconds."""
+
+    requests: int
+    seconds: float
+    errors: int
+    p50: float
+    p99: float
+
+
+@dataclass(frozen=True)
+class WrkResult:
+    """The result of a run of wrk.
+
+    Attributes:
+        cpu_seconds: wrk's own CPU time.
+        instructions: counted on the whole machine; None if it does not count them.
+    """
+
+    summary: WrkSummary
+    cpu_seconds: float
+    instructions: int | None
+
+
+def process_tree(pid: int) -> list[psutil.Process]:
+    """Return a process and its descendants."""
     process = psutil.Process(pid)
     return [process, *process.children(recursive=True)]
 
 
-def cpu_seconds(pid):
-    """Return the CPU time of a process and its descendants, the dead included.
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time of a process and its descendants, exited ones included.
 
-    Machine-wide figures would count the neighbours of a machine that is shared.
+    The machine's total would include other tenants of a shared machine.
     """
-    try:
-        times = [process.cpu_times() for process in tree(pid)]
-    except psutil.NoSuchProcess:
-        # It ended meanwhile: now its time is in its parent's.
-        return cpu_seconds(pid)
-    return sum(t.user + t.system + t.children_user + t.children_system for t in times)
+    while True:
+        try:
+            times = [process.cpu_times() for process in process_tree(pid)]
+        except psutil.NoSuchProcess:
+            # A child exited. Its time is now in its parent's children_user.
+            continue
+        return sum(
+            t.user + t.system + t.children_user + t.children_system for t in times
+        )
 
 
-def memory(pid):
-    """Return the megabytes of a process tree; what it shares counts once."""
-    return sum(process.memory_full_info().pss for process in tree(pid)) / 2**20
+def memory_megabytes(pid: int) -> float:
+    """Return the memory of a process tree; shared pages count once."""
+    tree = process_tree(pid)
+    return sum(process.memory_full_info().pss for process in tree) / 2**20
 
 
-def perf(*command):
-    """Return a command that counts the whole machine's instructions on stderr."""
+def count_instructions(command: Sequence[str]) -> list[str]:
+    """Return a command that also prints the whole machine's instructions to stderr."""
     return ["perf", "stat", "-a", "-x,", "-e", "instructions", *command]
 
 
 @cache
-def counts_instructions():
-    """Tell whether this machine counts instructions: few virtual ones do."""
+def can_count_instructions() -> bool:
+    """Return whether perf is installed and the CPU counts instructions.
+
+    Most virtual machines do not.
+    """
     if not shutil.which("perf"):
         return False
-    tried = subprocess.run(perf("true"), capture_output=True, text=True)
-    return parse_count(tried.stderr) is not None
+    result = subprocess.run(
+        count_instructions(["true"]), capture_output=True, text=True
+    )
+    return parse_instructions(result.stderr) is not None
 
 
-def parse_count(said):
-    """Return the instructions that perf has counted, or None."""
-    counted = said.strip().splitlines()[-1].split(",")[0] if said.strip() else ""
-    return int(counted) if counted.isdigit() else None
+def parse_instructions(perf_output: str) -> int | None:
+    """Return the number in the last line of perf's output, if there is one."""
+    count = perf_output.strip().rpartition("\n")[2].partition(",")[0]
+    return int(count) if count.isdigit() else None
 
 
-def wrk(url, connections, seconds, arguments):
-    """Run wrk, and return what its script says, its CPU seconds and the instructions.
-
-    Args:
-        url: the server's.
-        connections: how many are kept alive.
-        seconds: for how long.
-        arguments: the script's.
+def run_wrk(
+    url: str, connections: int, seconds: int, script_arguments: Sequence[str]
+) -> WrkResult:
+    """Run wrk with workloads.lua.
 
     Raises:
-        RuntimeError: it failed.
+        RuntimeError: wrk failed.
     """
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s"]
-    command += ["-s", SCRIPT, url, "--", *map(str, arguments)]
-    if counts_instructions():
-        command = perf(*command)
+    command += ["-s", str(WRK_SCRIPT), url, "--", *script_arguments]
+    if can_count_instructions():
+        command = count_instructions(command)
     before = os.times()
-    done = subprocess.run(command, capture_output=True, text=True)
+    result = subprocess.run(command, capture_output=True, text=True)
     after = os.times()
-    if done.returncode:
-        raise RuntimeError(f"wrk failed: {done.stdout}{done.stderr}")
-    used = after.children_user - before.children_user
-    used += after.children_system - before.children_system
-    return json.loads(done.stdout.splitlines()[-1]), used, parse_count(done.stderr)
+    if result.returncode:
+        raise RuntimeError(f"wrk failed: {result.stdout}{result.stderr}")
+    return WrkResult(
+        summary=json.loads(result.stdout.splitlines()[-1]),
+        cpu_seconds=after.children_user
+        - before.children_user
+        + after.children_system
+        - before.children_system,
+        instructions=parse_instructions(result.stderr),
+    )
 
 
-def measure(url, server, postgres, connections, seconds, arguments):
-    """Drive work against a server, and return its figures as a dict.
-
-    None where it answers nothing in the time.
-
-    The CPU time is in microseconds per request: the server's, PostgreSQL's and wrk's,
-    each with what the kernel does for it. `cost` is what servers are compared by: the
-    whole machine's instructions per request, in thousands; where the machine does not
-    count them, the CPU time of all three.
+def measure(
+    target: Target, workload: str, connections: int, seconds: int, tag: str
+) -> Measurement | None:
+    """Run a workload against a server.
 
     Args:
-        url: the server's.
-        server: its process id.
-        postgres: PostgreSQL's.
-        connections: how many are kept alive.
-        seconds: for how long.
-        arguments: the work and what it needs; see work.lua.
+        connections: the number of keep-alive connections.
+        tag: makes the e-mail addresses of this run unique, and seeds its choices.
+
+    Returns:
+        None if no request was completed in the time.
     """
-    before = cpu_seconds(server), cpu_seconds(postgres)
-    said, client, instructions = wrk(url, connections, seconds, arguments)
-    after = cpu_seconds(server), cpu_seconds(postgres)
-    if not said["requests"]:
+    database = target.database
+    pids = (target.pid, database.server_pid)
+    before = [cpu_seconds(pid) for pid in pids]
+    wrk = run_wrk(
+        target.url,
+        connections,
+        seconds,
+        [workload, str(database.users), str(database.emails), tag],
+    )
+    after = [cpu_seconds(pid) for pid in pids]
+    requests = wrk.summary["requests"]
+    if not requests:
         return None
-    used = [b - a for a, b in zip(before, after)] + [client]
-    parts = ("server", "postgres", "client")
-    times = {part: u / said["requests"] * 1e6 for part, u in zip(parts, used)}
-    if instructions is None:
-        cost = sum(times.values())
+    server_cpu, postgres_cpu = (
+        (end - start) / requests * 1e6 for start, end in zip(before, after)
+    )
+    client_cpu = wrk.cpu_seconds / requests * 1e6
+    if wrk.instructions is None:
+        cost = server_cpu + postgres_cpu + client_cpu
+        cost_unit = CostUnit.CPU_TIME
     else:
-        cost = instructions / said["requests"] / 1000
-    return {
-        "cost": cost,
-        **times,
-        "rate": said["requests"] / said["seconds"],
-        "p50": said["p50"],
-        "p99": said["p99"],
-        "errors": said["errors"],
-        "memory": memory(server),
-    }
+        cost = wrk.instructions / requests / 1000
+        cost_unit = CostUnit.INSTRUCTIONS
+    return Measurement(
+        cost=cost,
+        cost_unit=cost_unit,
+        server_cpu=server_cpu,
+        postgres_cpu=postgres_cpu,
+        client_cpu=client_cpu,
+        requests_per_second=requests / wrk.summary["seconds"],
+        p50=wrk.summary["p50"],
+        p99=wrk.summary["p99"],
+        memory=memory_megabytes(target.pid),
+        errors=wrk.summary["errors"],
+    )

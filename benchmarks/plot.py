@@ -1,7 +1,8 @@
-"""Draw the report's figures. It runs in the peers' environment: `plot.py IN OUT`."""
+"""Draw the report's chart as `plot.py DATA IMAGE`, in the peers' environment."""
 
 import json
 import sys
+from typing import TypedDict
 
 import matplotlib
 
@@ -10,23 +11,31 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
 
-def main(source, target):
-    """Draw bars for each work, one a server.
+class Chart(TypedDict):
+    """See `benchmarks.report.Chart`, which the peers' environment cannot import."""
 
-    Args:
-        source: a JSON file; see `report.bars`.
-        target: the picture.
-    """
-    with open(source) as file:
-        bars = json.load(file)
+    unit: str
+    workloads: dict[str, dict[str, float]]
+
+
+def main(data: str, image: str) -> None:
+    """Draw a bar for each server, in a diagram for each workload."""
+    with open(data) as file:
+        chart: Chart = json.load(file)
     figure, axes = plt.subplots(2, 3, figsize=(15, 7), layout="constrained")
-    for axis, (work, costs) in zip(axes.flat, bars["works"].items()):
-        names = list(costs)[::-1]
-        colors = ["tab:orange" if n.startswith("this") else "tab:blue" for n in names]
-        axis.barh(names, [costs[name] for name in names], color=colors)
-        axis.set_title(work)
-        axis.set_xlabel(f"{bars['unit']} per request")
-    figure.savefig(target, dpi=80)
+    for axis, (workload, costs) in zip(axes.flat, chart["workloads"].items()):
+        servers = list(reversed(costs))
+        axis.barh(
+            servers,
+            [costs[server] for server in servers],
+            color=[
+                "tab:orange" if server.startswith("this") else "tab:blue"
+                for server in servers
+            ],
+        )
+        axis.set_title(workload)
+        axis.set_xlabel(f"{chart['unit']} per request")
+    figure.savefig(image, dpi=80)
 
 
 if __name__ == "__main__":

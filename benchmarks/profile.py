@@ -1,133 +1,123 @@
-"""Where the time of a request goes, layer by layer."""
+"""Attribute the CPU time of a request to the layers of the service."""
 
 import re
 import subprocess
 import tempfile
 from collections import Counter
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 
 import click
 
 from benchmarks import report
-from benchmarks.database import server
-from benchmarks.measure import measure
-from benchmarks.servers import OURS, peers_python, served
+from benchmarks.database import start_database_server
+from benchmarks.measure import Measurement, measure
+from benchmarks.servers import THIS_SERVICE, peers_python, start_target
 
-WORK = "one"
+WORKLOAD = "one"
 CONNECTIONS = 16
-DATABASE = "psycopg2: run the statement, wait for PostgreSQL"
-WAIT = r"^wait_for_database \("
-# What a frame of a stack says of its layer: the first pattern that fits. What fits
-# none, as the standard library, belongs to whoever calls it.
+SAMPLES_PER_SECOND = 200
+DATABASE_LAYER = "psycopg2: run the statement, wait for PostgreSQL"
+DATABASE_WAIT = r"^wait_for_postgres \("
+# The layer of a stack frame is that of the first pattern that matches. A frame that
+# matches none, for example of the standard library, belongs to its caller's layer.
 LAYERS = {
-    # The driver is in C, which has no frames.
-    r"^run \(.*project/api/users/queries": DATABASE,
-    r"project/worker\.py": "gunicorn: read the request, write the answer",
-    "gunicorn/": "gunicorn: read the request, write the answer",
+    # psycopg2 is written in C and has no frames of its own.
+    r"^fetch_all \(.*project/api/users/queries": DATABASE_LAYER,
+    r"gunicorn/|project/server/": "gunicorn: read the request, write the response",
     "gevent/": "gevent: greenlets, sockets, time-outs",
     "sqlalchemy/": "SQLAlchemy: the pool",
-    "flask_sqlalchemy/": "SQLAlchemy: the pool",
     "werkzeug/routing/": "Werkzeug: find the view",
     "werkzeug/": "Werkzeug: request, response, headers, contexts' proxies",
     "flask_restful/": "Flask-RESTful: dispatch",
-    "flask/": "Flask: contexts, hooks, signals, dispatch",
-    "blinker/": "Flask: contexts, hooks, signals, dispatch",
+    "flask/|blinker/": "Flask: contexts, hooks, signals, dispatch",
     "project/": "this service: views, schemas, queries, JSON, request id",
 }
 
 
-def layer(stack):
-    """Return the layer that a sample was taken in, or None.
+def find_layer(stack: Sequence[str]) -> str | None:
+    """Return the layer in which a sample was taken, or None if no frame matches.
 
     Args:
-        stack: its frames, outermost first, as `function (file:line)`.
+        stack: the frames, outermost first, as `function (file:line)`.
     """
-    if any(re.search(WAIT, frame) for frame in stack):
-        return DATABASE  # and not gevent's, by which it waits
+    # The innermost frames of this wait are gevent's.
+    if any(re.search(DATABASE_WAIT, frame) for frame in stack):
+        return DATABASE_LAYER
     for frame in reversed(stack):
-        for pattern, name in LAYERS.items():
+        for pattern, layer in LAYERS.items():
             if re.search(pattern, frame):
-                return name
+                return layer
     return None
 
 
-def sample(pid, seconds, path):
-    """Start to sample the stacks of a process and its descendants.
+def layer_shares(samples: Iterable[str]) -> dict[str, float]:
+    """Return the share of each layer, the largest first.
 
     Args:
-        pid: the process.
-        seconds: for how long.
-        path: the file for the samples.
-
-    Returns:
-        The sampling process.
+        samples: lines of a stack, its frames separated by `;`, and a count.
     """
-    command = [Path(peers_python()).with_name("py-spy"), "record", "--pid", pid]
-    command += ["--subprocesses", "--full-filenames", "--format", "raw", "-o", path]
-    # Without a stop of the process for each sample, which would be in the picture.
-    command += ["--duration", seconds, "--rate", 200, "--nonblocking"]
-    return subprocess.Popen(map(str, command), stdout=subprocess.DEVNULL)
-
-
-def shares(samples):
-    """Return the share of each layer, as `{layer: share}`, the largest first.
-
-    Args:
-        samples: lines, each a stack and how often it was seen.
-    """
-    counts = Counter()
+    counts: Counter[str] = Counter()
     for line in samples:
-        stack, _, times = line.rpartition(" ")
-        if found := layer(stack.split(";")):
-            counts[found] += int(times)
+        stack, _, count = line.rpartition(" ")
+        if layer := find_layer(stack.split(";")):
+            counts[layer] += int(count)
     total = counts.total()
-    return {name: times / total for name, times in counts.most_common()}
+    return {layer: count / total for layer, count in counts.most_common()}
 
 
-def render(shared, figures):
-    """Return the profile as a table.
+def start_sampling(pid: int, seconds: int, output: str) -> subprocess.Popen[bytes]:
+    """Start py-spy on a process and its descendants."""
+    return subprocess.Popen(
+        [
+            *(peers_python().with_name("py-spy"), "record", "--pid", str(pid)),
+            *("--subprocesses", "--full-filenames", "--format", "raw", "-o", output),
+            *("--duration", str(seconds), "--rate", str(SAMPLES_PER_SECOND)),
+            # Pausing the process for each sample would distort the result.
+            "--nonblocking",
+        ],
+        stdout=subprocess.DEVNULL,
+    )
+
+
+def layer_table(shares: dict[str, float], measurement: Measurement) -> str:
+    """Return the CPU time of each layer.
 
     Args:
-        shared: the share of each layer.
-        figures: what one run without sampling measured.
+        measurement: of a run without sampling.
     """
     rows = [
-        [name, f"{share * figures['server']:.0f}"] for name, share in shared.items()
+        (layer, f"{share * measurement.server_cpu:.0f}")
+        for layer, share in shares.items()
     ]
     rows += [
-        ["PostgreSQL, in its own process", f"{figures['postgres']:.0f}"],
-        ["the client (wrk), in its own process", f"{figures['client']:.0f}"],
+        ("PostgreSQL, in its own process", f"{measurement.postgres_cpu:.0f}"),
+        ("the client (wrk), in its own process", f"{measurement.client_cpu:.0f}"),
     ]
-    header = [f"layer, {report.NAMES[WORK]}", "CPU µs per request"]
+    header = (f"layer, {report.WORKLOAD_LABELS[WORKLOAD]}", "CPU µs per request")
     return report.table(header, rows)
 
 
-def profile(seconds, users):
-    """Profile this service, and return the report.
-
-    Args:
-        seconds: for how long.
-        users: how many there are.
+def profile(seconds: int, users: int) -> str:
+    """Profile this service and return the report.
 
     Raises:
-        ClickException: the sampler may not look into the processes.
+        ClickException: the service did not respond, or py-spy failed.
     """
     with (
-        server() as postgres,
-        open(postgres.folder / "log", "w") as log,
+        start_database_server() as database_server,
+        open(database_server.folder / "log", "w") as log,
         tempfile.NamedTemporaryFile("r") as samples,
+        start_target(
+            THIS_SERVICE, database_server.create_database(users), log
+        ) as target,
     ):
-        database = postgres.fill(users)
-        with served(OURS, database.url, log) as (url, pid):
-
-            def drive(tag):
-                arguments = [WORK, *database.wrk(), tag]
-                return measure(url, pid, postgres.pid, CONNECTIONS, seconds, arguments)
-
-            drive("warm")
-            figures = drive("measured")
-            sampling = sample(pid, seconds, samples.name)
-            drive("sampled")
-            if sampling.wait():
-                raise click.ClickException("py-spy failed: it may need to run as root")
-        return f"{report.machine()}.\n\n{render(shares(samples), figures)}\n"
+        measure(target, WORKLOAD, CONNECTIONS, seconds, "warm-up")
+        measurement = measure(target, WORKLOAD, CONNECTIONS, seconds, "measured")
+        if not measurement:
+            raise click.ClickException(f"{target.name} did not respond")
+        sampling = start_sampling(target.pid, seconds, samples.name)
+        measure(target, WORKLOAD, CONNECTIONS, seconds, "sampled")
+        if sampling.wait():
+            raise click.ClickException("py-spy failed: it may have to run as root")
+        table = layer_table(layer_shares(samples), measurement)
+    return f"{report.describe_machine()}.\n\n{table}\n"

@@ -1,16 +1,18 @@
-"""The report: tables in Markdown."""
+"""Render measurements as Markdown tables."""
 
 import os
 import platform
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from datetime import date
 from statistics import median
+from typing import Any, TypedDict
 
-from benchmarks.servers import OURS, PEERS, WORKS
+from benchmarks.database import Database
+from benchmarks.measure import CostUnit, Measurement, Run
+from benchmarks.servers import PEERS, THIS_SERVICE, WORKLOADS
 
-PARTS = ("server", "postgres", "client")
-FIGURES = ("cost", *PARTS, "rate", "p50", "p99", "memory")
-NAMES = {
+WORKLOAD_LABELS = {
     "one": "one user by id",
     "page": "a page of 100",
     "post": "POST",
@@ -18,177 +20,245 @@ NAMES = {
     "email": "a page by e-mail",
     "mix": "a mix, 90 % reads",
 }
+COST_DESCRIPTIONS = {
+    CostUnit.CPU_TIME: (
+        "CPU time per request in microseconds, user and kernel, of the server,\n"
+        "PostgreSQL and the client together"
+    ),
+    CostUnit.INSTRUCTIONS: (
+        "Thousands of instructions per request, of the whole machine"
+    ),
+}
+MEDIAN_FIELDS = (
+    "cost",
+    "server_cpu",
+    "postgres_cpu",
+    "client_cpu",
+    "requests_per_second",
+    "p50",
+    "p99",
+    "memory",
+)
+
+# (server, workload, connections): the median of the rounds.
+Medians = dict[tuple[str, str, int], Measurement]
 
 
-def unit(runs):
-    """Return what the costs of some runs are counted in."""
-    counted = runs[0]["cost"] != sum(runs[0][p] for p in PARTS)
-    return "thousands of instructions" if counted else "CPU microseconds"
+class Chart(TypedDict):
+    """The data that plot.py draws; `workloads` is {label: {server: cost}}."""
+
+    unit: str
+    workloads: dict[str, dict[str, float]]
 
 
-def summarise(runs):
-    """Return the median of each figure, as `{(server, work, connections): figures}`.
+def cost_unit(runs: Sequence[Run]) -> CostUnit:
+    """Return the unit of the costs, which is the same in all runs on a machine."""
+    return runs[0].measurement.cost_unit
 
-    Args:
-        runs: what was measured, each with its server, work and connections.
-    """
+
+def combine(measurements: Sequence[Measurement]) -> Measurement:
+    """Return the median of each value, and the total of the errors."""
+    medians: dict[str, Any] = {
+        name: median(getattr(measurement, name) for measurement in measurements)
+        for name in MEDIAN_FIELDS
+    }
+    return Measurement(
+        **medians,
+        cost_unit=measurements[0].cost_unit,
+        errors=sum(measurement.errors for measurement in measurements),
+    )
+
+
+def compute_medians(runs: Iterable[Run]) -> Medians:
     groups = defaultdict(list)
     for run in runs:
-        groups[run["name"], run["work"], run["connections"]].append(run)
-    return {
-        key: {figure: median(run[figure] for run in group) for figure in FIGURES}
-        | {"errors": sum(run["errors"] for run in group)}
-        for key, group in groups.items()
-    }
+        groups[run.server, run.workload, run.connections].append(run.measurement)
+    return {key: combine(measurements) for key, measurements in groups.items()}
 
 
-def names(runs):
-    """Return the servers of some runs, in their order."""
-    return list(dict.fromkeys(run["name"] for run in runs))
+def server_names(runs: Iterable[Run]) -> list[str]:
+    """Return the servers in the order of their first run."""
+    return list(dict.fromkeys(run.server for run in runs))
 
 
-def table(header, rows):
-    """Return a table in Markdown."""
+def table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
+    """Return a Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
-def costs(runs, connections):
-    """Return the table of what a request costs, and its ratio to the first server's."""
-    figures = summarise(runs)
-    first, *_ = names(runs)
+def cost_table(runs: Sequence[Run], connections: int) -> str:
+    """Return the cost of each server, and its ratio to that of the first server."""
+    medians = compute_medians(runs)
+    servers = server_names(runs)
 
-    def cell(name, work):
-        found = figures.get((name, work, connections))
+    def cell(server: str, workload: str) -> str:
+        found = medians.get((server, workload, connections))
         if not found:
             return ""
-        ratio = found["cost"] / figures[first, work, connections]["cost"]
-        return f"{found['cost']:.0f} ({ratio:.2f})"
+        ratio = found.cost / medians[servers[0], workload, connections].cost
+        return f"{found.cost:.0f} ({ratio:.2f})"
 
-    rows = [[name, *(cell(name, work) for work in WORKS)] for name in names(runs)]
-    return table(["", *(NAMES[work] for work in WORKS)], rows)
+    return table(
+        ["", *(WORKLOAD_LABELS[workload] for workload in WORKLOADS)],
+        [
+            [server, *(cell(server, workload) for workload in WORKLOADS)]
+            for server in servers
+        ],
+    )
 
 
-def best(figures, connections):
-    """Return the table of this service's cost beside that of the best peer."""
+def best_peer_table(medians: Medians, connections: int) -> str:
+    """Return this service's cost next to that of the cheapest peer."""
     rows = []
-    for work in WORKS:
-        ours = figures[OURS, work, connections]["cost"]
-        name = min(PEERS, key=lambda peer: figures[peer, work, connections]["cost"])
-        theirs = figures[name, work, connections]["cost"]
-        ratio = f"{ours / theirs:.2f}"
-        rows.append([NAMES[work], f"{ours:.0f}", f"{theirs:.0f}", name, ratio])
+    for workload in WORKLOADS:
+        own = medians[THIS_SERVICE.name, workload, connections].cost
+        best_cost, best_peer = min(
+            (medians[peer.name, workload, connections].cost, peer.name)
+            for peer in PEERS
+            if (peer.name, workload, connections) in medians
+        )
+        rows.append(
+            [
+                WORKLOAD_LABELS[workload],
+                f"{own:.0f}",
+                f"{best_cost:.0f}",
+                best_peer,
+                f"{own / best_cost:.2f}",
+            ]
+        )
     return table(["", "here", "best peer", "which", "ratio"], rows)
 
 
-def details(runs):
-    """Return the table of all figures."""
-    figures, order = summarise(runs), names(runs)
+def details_table(runs: Sequence[Run]) -> str:
+    """Return all measured values."""
+    medians, servers = compute_medians(runs), server_names(runs)
     header = ["work", "connections", "server", "cost", "server µs", "PostgreSQL µs"]
     header += ["wrk µs", "requests/s", "p50 ms", "p99 ms", "MB", "errors"]
-    keys = sorted(figures, key=lambda k: (WORKS.index(k[1]), k[2], order.index(k[0])))
-    rows = []
-    for name, work, connections in keys:
-        f = figures[name, work, connections]
-        parts = (f"{f[part]:.0f}" for part in ("cost", *PARTS, "rate"))
-        times = (f"{f[part]:.1f}" for part in ("p50", "p99"))
-        rest = f"{f['memory']:.0f}", f["errors"]
-        rows.append([NAMES[work], connections, name, *parts, *times, *rest])
+    rows = [
+        [
+            WORKLOAD_LABELS[workload],
+            connections,
+            server,
+            f"{measurement.cost:.0f}",
+            f"{measurement.server_cpu:.0f}",
+            f"{measurement.postgres_cpu:.0f}",
+            f"{measurement.client_cpu:.0f}",
+            f"{measurement.requests_per_second:.0f}",
+            f"{measurement.p50:.1f}",
+            f"{measurement.p99:.1f}",
+            f"{measurement.memory:.0f}",
+            measurement.errors,
+        ]
+        for (server, workload, connections), measurement in sorted(
+            medians.items(),
+            key=lambda item: (
+                WORKLOADS.index(item[0][1]),
+                item[0][2],
+                servers.index(item[0][0]),
+            ),
+        )
+    ]
     return table(header, rows)
 
 
-def growth(runs, databases):
-    """Return the report of the costs and of the space by the number of users.
+def relation_size_table(databases: Sequence[Database]) -> str:
+    """Return the bytes per user of the table and of each index."""
+    return table(
+        ["bytes per user", *(f"{database.users:,} users" for database in databases)],
+        [
+            [
+                relation,
+                *(
+                    f"{database.relation_sizes[relation] / database.users:.0f}"
+                    for database in databases
+                ),
+            ]
+            for relation in databases[0].relation_sizes
+        ],
+    )
+
+
+def chart(runs: Sequence[Run]) -> Chart:
+    """Return the costs at the smallest number of connections."""
+    medians = compute_medians(runs)
+    connections = min(run.connections for run in runs)
+    workloads = {
+        WORKLOAD_LABELS[workload]: {
+            server: medians[server, workload, connections].cost
+            for server in server_names(runs)
+            if (server, workload, connections) in medians
+        }
+        for workload in WORKLOADS
+    }
+    return {"unit": cost_unit(runs), "workloads": workloads}
+
+
+def describe_cost(runs: Sequence[Run], reference: str) -> str:
+    """Explain the cells of the cost table.
 
     Args:
-        runs: what was measured.
-        databases: the Databases, in their order.
+        reference: the server or size that the ratio refers to.
     """
-    relations = list(databases[0].space)
-    space = table(
-        ["bytes per user", *(f"{d.users:,} users" for d in databases)],
-        [[r, *(f"{d.space[r] / d.users:.0f}" for d in databases)] for r in relations],
-    )
-    connections = runs[0]["connections"]
-    return f"""\
-{explain(runs)} the smallest.
-{machine()}; {connections} keep-alive connections.
-
-{costs(runs, connections)}
-
-{space}
-
-<details><summary>All figures</summary>
-
-{details(runs)}
-
-</details>
-"""
-
-
-def bars(runs):
-    """Return what the plot shows: `{"unit": …, "works": {work: {server: cost}}}`."""
-    figures = summarise(runs)
-    least = min(run["connections"] for run in runs)
-    works = {
-        NAMES[work]: {
-            name: figures[name, work, least]["cost"]
-            for name in names(runs)
-            if (name, work, least) in figures
-        }
-        for work in WORKS
-    }
-    return {"unit": unit(runs), "works": works}
-
-
-def explain(runs):
-    """Return what the figures are, but for the last words."""
-    if unit(runs) == "CPU microseconds":
-        what = (
-            "CPU time per request in microseconds: the server's, PostgreSQL's and the\n"
-            "client's processes together, the kernel's part included"
-        )
-    else:
-        what = "Thousands of instructions per request, of the whole machine"
-    return f"{what}; the median\nof the rounds; in brackets the ratio to"
-
-
-def machine():
-    """Return what the figures were measured on."""
-    with open("/proc/cpuinfo") as info:
-        names = [line.split(":")[1].strip() for line in info if "model name" in line]
     return (
-        f"{date.today()}, {os.cpu_count()} cores of {names[0] if names else '?'},"
+        f"{COST_DESCRIPTIONS[cost_unit(runs)]}; the median\n"
+        f"of the rounds; in parentheses the ratio to {reference}."
+    )
+
+
+def describe_machine() -> str:
+    """Return the date, the CPU, the Python version and the operating system."""
+    with open("/proc/cpuinfo") as info:
+        cpus = [line.split(":")[1].strip() for line in info if "model name" in line]
+    return (
+        f"{date.today()}, {os.cpu_count()} cores of {cpus[0] if cpus else '?'},"
         f" Python {platform.python_version()}, {platform.system()}"
     )
 
 
-def render(runs, settings, versions):
-    """Return the whole report.
+def render_comparison(runs: Sequence[Run], settings: str, versions: str) -> str:
+    """Return the report that compares this service with the peers.
 
     Args:
-        runs: what was measured.
-        settings: how, as one line.
-        versions: of what, as one line.
+        settings: one line about the number of rounds, their duration and the users.
+        versions: one line about the packages.
     """
-    figures = summarise(runs)
-    connections = sorted({run["connections"] for run in runs})
+    medians = compute_medians(runs)
     tables = "\n\n".join(
-        f"{number} keep-alive connections:\n\n{costs(runs, number)}\n\n"
-        f"{best(figures, number)}"
-        for number in connections
+        f"{connections} keep-alive connections:\n\n{cost_table(runs, connections)}\n\n"
+        f"{best_peer_table(medians, connections)}"
+        for connections in sorted({run.connections for run in runs})
     )
     return f"""\
-{explain(runs)} this service.
-{machine()}; {settings}.
+{describe_cost(runs, "this service")}
+{describe_machine()}; {settings}.
 
 {tables}
 
-<details><summary>All figures</summary>
+<details><summary>All measured values</summary>
 
-{details(runs)}
+{details_table(runs)}
 
 </details>
 
 {versions}
+"""
+
+
+def render_growth(runs: Sequence[Run], databases: Sequence[Database]) -> str:
+    """Return the report of the cost and of the disk space by the number of users."""
+    connections = runs[0].connections
+    return f"""\
+{describe_cost(runs, "the smallest")}
+{describe_machine()}; {connections} keep-alive connections.
+
+{cost_table(runs, connections)}
+
+{relation_size_table(databases)}
+
+<details><summary>All measured values</summary>
+
+{details_table(runs)}
+
+</details>
 """

@@ -1,164 +1,176 @@
-"""The servers that are compared, and how each is served as it recommends."""
+"""The servers that are compared, each started as its documentation recommends."""
 
 import os
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 import venv
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import IO
 
 from sqlalchemy import make_url
 
-from project.tests.servers import ROOT, free_port, outside
+from benchmarks.database import Database
+from devtools.servers import ROOT, free_port, start_process
 
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
-PATIENCE = 20
-WORKERS = str(os.cpu_count())
-OURS = "this service"
 
-ONLY_READS = ("one", "page")
-WORKS = (*ONLY_READS, "post", "put", "email", "mix")
-
-GUNICORN = ["-m", "gunicorn", "-b", "127.0.0.1:{port}", "-w", WORKERS]
-GTHREAD = [*GUNICORN, "-k", "gthread", "--threads", "4"]
-UVICORN = ["-m", "uvicorn", "--port", "{port}", "--workers", WORKERS]
-# What every request would log is a row of its own.
-UVICORN += ["--log-level", "warning", "--no-access-log"]
-
-# name: the command behind Python, whether it is the peers' Python, variables, works.
-SERVERS = {
-    OURS: (["-m", "gunicorn"], False, {}, WORKS),
-    "this service, access log and metrics": (
-        ["-m", "gunicorn"],
-        False,
-        {"LOG_LEVEL": "INFO", "METRICS_PORT": "{metrics}"},
-        WORKS,
-    ),
-    "floor: bare WSGI, psycopg2": (
-        ["-m", "gunicorn", "benchmarks.peers.floor:app"],
-        False,
-        {},
-        ONLY_READS,
-    ),
-    "the tutorial's way": (
-        [*GTHREAD, "benchmarks.peers.tutorial:app"],
-        True,
-        {},
-        WORKS,
-    ),
-    "FastAPI, async SQLAlchemy, asyncpg": (
-        [*UVICORN, "benchmarks.peers.fastapi_async:app"],
-        True,
-        {},
-        WORKS,
-    ),
-    "FastAPI, SQLAlchemy, psycopg2": (
-        [*UVICORN, "benchmarks.peers.fastapi_sync:app"],
-        True,
-        {},
-        WORKS,
-    ),
-    "Litestar, async SQLAlchemy, asyncpg": (
-        [*UVICORN, "benchmarks.peers.litestar_async:app"],
-        True,
-        {},
-        WORKS,
-    ),
-    "Django REST framework": ([*GTHREAD, "benchmarks.peers.drf:app"], True, {}, WORKS),
-}
-PEERS = [name for name, (_, theirs, *_) in SERVERS.items() if theirs]
+READ_WORKLOADS = ("one", "page")
+# Each is a function of workloads.lua.
+WORKLOADS = (*READ_WORKLOADS, "post", "put", "email", "mix")
 
 
-def peers_python():
-    """Return the Python of the peers' environment, which is made where it is missing.
+@dataclass(frozen=True)
+class Server:
+    """A server that is compared.
 
-    It is in `instance/`, and made anew whenever the locked requirements change.
+    Attributes:
+        name: its name in the report.
+        arguments: Python's command line; `{port}` is replaced.
+        is_peer: whether it runs in the peers' environment.
+        variables: added to its environment; `{metrics_port}` is replaced.
+        workloads: the workloads that it supports.
     """
-    folder = ROOT / "instance" / f"peers-{digest(REQUIREMENTS)}"
+
+    name: str
+    arguments: tuple[str, ...]
+    is_peer: bool = False
+    variables: Mapping[str, str] = field(default_factory=dict)
+    workloads: tuple[str, ...] = WORKLOADS
+
+
+@dataclass(frozen=True)
+class Target:
+    """A running server that is measured.
+
+    Attributes:
+        name: its name in the report.
+        pid: its main process.
+    """
+
+    name: str
+    url: str
+    pid: int
+    workloads: tuple[str, ...]
+    database: Database
+
+
+CORES = str(os.cpu_count())
+GTHREAD = (
+    *("-m", "gunicorn", "-b", "127.0.0.1:{port}", "-w", CORES),
+    *("-k", "gthread", "--threads", "4"),
+)
+UVICORN = (
+    *("-m", "uvicorn", "--port", "{port}", "--workers", CORES),
+    # The access log is measured separately.
+    *("--log-level", "warning", "--no-access-log"),
+)
+
+THIS_SERVICE = Server("this service", ("-m", "gunicorn"))
+SERVERS = (
+    THIS_SERVICE,
+    Server(
+        "this service, access log and metrics",
+        THIS_SERVICE.arguments,
+        variables={"LOG_LEVEL": "INFO", "METRICS_PORT": "{metrics_port}"},
+    ),
+    Server(
+        "floor: bare WSGI, psycopg2",
+        ("-m", "gunicorn", "benchmarks.peers.floor:app"),
+        workloads=READ_WORKLOADS,
+    ),
+    Server(
+        "the tutorial's way",
+        (*GTHREAD, "benchmarks.peers.tutorial:app"),
+        is_peer=True,
+    ),
+    Server(
+        "FastAPI, async SQLAlchemy, asyncpg",
+        (*UVICORN, "benchmarks.peers.fastapi_async:app"),
+        is_peer=True,
+    ),
+    Server(
+        "FastAPI, SQLAlchemy, psycopg2",
+        (*UVICORN, "benchmarks.peers.fastapi_sync:app"),
+        is_peer=True,
+    ),
+    Server(
+        "Litestar, async SQLAlchemy, asyncpg",
+        (*UVICORN, "benchmarks.peers.litestar_async:app"),
+        is_peer=True,
+    ),
+    Server(
+        "Django REST framework",
+        (*GTHREAD, "benchmarks.peers.drf:app"),
+        is_peer=True,
+    ),
+)
+PEERS = tuple(server for server in SERVERS if server.is_peer)
+
+
+def peers_python() -> Path:
+    """Return the Python interpreter of the peers' environment.
+
+    The environment is in `instance/`. It is created if it does not exist or the
+    requirements have changed.
+    """
+    digest = sha256(REQUIREMENTS.read_bytes()).hexdigest()[:12]
+    folder = ROOT / "instance" / f"peers-{digest}"
     python = folder / "bin" / "python"
-    if not (folder / "complete").exists():
-        print("Making the peers' environment …", file=sys.stderr)
+    complete = folder / "complete"
+    if not complete.exists():
+        print("Installing the peers' packages …", file=sys.stderr)
         venv.create(folder, clear=True, with_pip=True)
-        install = ["-m", "pip", "install", "-q", "--require-hashes", "-r", REQUIREMENTS]
-        subprocess.run([python, *install], check=True)
-        (folder / "complete").touch()
+        options = ["-q", "--require-hashes", "-r", str(REQUIREMENTS)]
+        subprocess.run([python, "-m", "pip", "install", *options], check=True)
+        complete.touch()
     return python
 
 
-def digest(path):
-    """Return a short name for what a file says."""
-    return sha256(path.read_bytes()).hexdigest()[:12]
-
-
-def variables(database_url):
-    """Return the environment that every server gets."""
+def server_variables(database_url: str) -> dict[str, str]:
+    """Return the environment variables of every server."""
     url = make_url(database_url)
 
-    def with_driver(driver):
+    def with_driver(driver: str) -> str:
         return url.set(drivername=f"postgresql+{driver}").render_as_string(False)
 
-    return outside() | {
+    return {
         "APP_SETTINGS": "project.config.ProductionConfig",
         "LOG_LEVEL": "WARNING",
         "SECRET_KEY": "the benchmark's own secret",
         "DATABASE_URL": database_url,
         "SQLALCHEMY_URL": with_driver("psycopg2"),
         "SQLALCHEMY_ASYNC_URL": with_driver("asyncpg"),
+        "PYTHONPATH": str(ROOT),
     }
 
 
 @contextmanager
-def served(name, database_url, log):
-    """Start a server on a free port, and end it.
+def start_target(
+    server: Server, database: Database, log: IO[str], name: str | None = None
+) -> Iterator[Target]:
+    """Start a server, and stop it at the end.
 
     Args:
-        name: a key of SERVERS.
-        database_url: the database.
-        log: the file that its output goes to.
-
-    Yields:
-        Its URL and its process id.
+        log: receives the server's output.
+        name: the target's name if it is not the server's.
     """
-    arguments, theirs, extra, _ = SERVERS[name]
-    port, metrics = free_port(), free_port()
-    process = subprocess.Popen(
-        [
-            peers_python() if theirs else sys.executable,
-            *(part.format(port=port) for part in arguments),
-        ],
-        # gunicorn reads the gunicorn.conf.py of the folder that it starts in: ours.
-        cwd=REQUIREMENTS.parent if theirs else ROOT,
-        env=variables(database_url)
-        | {"PYTHONPATH": str(ROOT)}
-        | {key: value.format(metrics=metrics) for key, value in extra.items()}
-        | {"PORT": str(port)},
-        stdout=log,
-        stderr=subprocess.STDOUT,
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        wait_until_up(f"{url}/users/1", process)
-        yield url, process.pid
-    finally:
-        process.terminate()
-        process.wait(PATIENCE)
-
-
-def wait_until_up(url, process):
-    """Wait until a server answers.
-
-    Raises:
-        RuntimeError: it ended, or did not answer in time.
-    """
-    deadline = time.monotonic() + PATIENCE
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            urllib.request.urlopen(url, timeout=PATIENCE).close()
-            return
-        except (urllib.error.URLError, ConnectionError):
-            time.sleep(0.05)
-    raise RuntimeError(f"{url} does not answer: see {process.args} in the log")
+    metrics_port = str(free_port())
+    variables = server_variables(database.url) | {
+        variable: value.format(metrics_port=metrics_port)
+        for variable, value in server.variables.items()
+    }
+    python = peers_python() if server.is_peer else sys.executable
+    with start_process(
+        [str(python), *server.arguments],
+        # gunicorn reads gunicorn.conf.py in its working directory. The peers must not
+        # use the service's.
+        cwd=REQUIREMENTS.parent if server.is_peer else ROOT,
+        output=log,
+        ready_path="/users/1",
+        **variables,
+    ) as (url, process):
+        yield Target(name or server.name, url, process.pid, server.workloads, database)

@@ -1,1 +1,1 @@
-"""Faults on purpose: the real service on real PostgreSQL servers that fail."""
+"""Fault injection: run the service under load and break what it depends on."""

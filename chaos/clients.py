@@ -1,180 +1,182 @@
-"""Clients that misbehave: slow, idle, vanishing, and too many."""
+"""Misbehaving clients: slow, idle, aborting, and too many."""
 
-import http.client
 import random
 import resource
 import socket
 import struct
 import threading
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import (
+    AbstractContextManager,
+    ExitStack,
+    closing,
+    contextmanager,
+    suppress,
+)
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from chaos.load import Answer
+from chaos.load import RequestResult, connect, request_page
 
-# A header and a body that end late, a byte at a time.
-HEAD = b"GET /ping HTTP/1.1\r\nHost: chaos\r\nX-Slow: " + b"x" * 4000
-BODY = (
+# Parameters: the service's URL, and the number of connections.
+MisbehavingClients = Callable[[str, int], AbstractContextManager[None]]
+
+GET_PING = b"GET /ping HTTP/1.1\r\nHost: chaos\r\n\r\n"
+GET_LONG_PAGE = b"GET /users?limit=1000 HTTP/1.1\r\nHost: chaos\r\n\r\n"
+UNFINISHED_HEADERS = b"GET /ping HTTP/1.1\r\nHost: chaos\r\nX-Slow: " + b"x" * 4000
+UNFINISHED_BODY = (
     b"POST /users HTTP/1.1\r\nHost: chaos\r\nContent-Type: application/json\r\n"
     b"Content-Length: 4000\r\n\r\n"
 )
+# struct linger {on, 0 seconds}: close() resets the connection.
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
-def allow_many_files():
-    """Raise the limit of open files as far as we may, for thousands of sockets."""
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+class RequestSpec(NamedTuple):
+    method: str
+    path: str
+    body: bytes | None = None
 
 
-def connect(url):
+MIXED_REQUESTS = (
+    RequestSpec("GET", "/ping"),
+    RequestSpec("GET", "/users/1"),
+    RequestSpec("GET", "/users/999999999999999999999"),
+    RequestSpec("GET", "/users?limit=10"),
+    RequestSpec("GET", "/users?limit=ten&" + "x" * 200),
+    RequestSpec("GET", "/nowhere/" + "y" * 200),
+    RequestSpec("POST", "/users", b'{"username": "\x00", "email": 1}'),
+    RequestSpec("POST", "/users", b"[" * 2000),
+    RequestSpec("POST", "/users", b'{"username": "a", "email": "filler1@example.com"}'),
+    RequestSpec("PATCH", "/users/1", b'{"username": "b"}'),
+    RequestSpec("BREW", "/users"),
+)
+
+
+def raise_open_file_limit() -> None:
+    """Raise the limit of open files to the hard limit, for thousands of sockets."""
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
+
+
+def open_socket(url: str) -> socket.socket:
     """Return a socket that is connected to the service."""
     address = urlsplit(url)
     return socket.create_connection((address.hostname, address.port), timeout=20)
 
 
 @contextmanager
-def slow(url, number):
-    """Connections that send a byte a second, of headers or of a body."""
-    sockets = [connect(url) for _ in range(number)]
-    for index, each in enumerate(sockets):
-        each.sendall(HEAD[:40] if index % 2 else BODY)
+def open_sockets(url: str, number: int) -> Iterator[list[socket.socket]]:
+    """Open sockets that are connected to the service, and close them at the end."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(open_socket(url)) for _ in range(number)]
+
+
+@contextmanager
+def slow_connections(url: str, number: int) -> Iterator[None]:
+    """Hold connections that send their headers or their body a byte per second."""
     stop = threading.Event()
+    with open_sockets(url, number) as sockets:
+        for index, client in enumerate(sockets):
+            client.sendall(UNFINISHED_HEADERS[:40] if index % 2 else UNFINISHED_BODY)
 
-    def drip():
-        while not stop.wait(1):
-            for each in sockets:
-                with suppress(OSError):
-                    each.send(b"x")
+        def send_bytes() -> None:
+            while not stop.wait(1):
+                for client in sockets:
+                    with suppress(OSError):
+                        client.send(b"x")
 
-    thread = threading.Thread(target=drip, daemon=True)
-    thread.start()
-    yield
-    stop.set()
-    thread.join()
-    for each in sockets:
-        each.close()
-
-
-@contextmanager
-def idle(url, number):
-    """Connections that were answered once and now say nothing."""
-    sockets = [connect(url) for _ in range(number)]
-    for each in sockets:
-        each.sendall(b"GET /ping HTTP/1.1\r\nHost: chaos\r\n\r\n")
-    for each in sockets:
-        answer = each.recv(1000)
-        assert answer.startswith(b"HTTP/1.1 200"), answer
-    yield
-    for each in sockets:
-        each.close()
+        thread = threading.Thread(target=send_bytes, daemon=True)
+        thread.start()
+        yield
+        stop.set()
+        thread.join()
 
 
 @contextmanager
-def vanishing(url, number):
-    """Connections that break in the middle of a request or of its answer."""
+def idle_connections(url: str, number: int) -> Iterator[None]:
+    """Hold keep-alive connections that send nothing after their first request.
+
+    Raises:
+        RuntimeError: the first request failed.
+    """
+    with open_sockets(url, number) as sockets:
+        for client in sockets:
+            client.sendall(GET_PING)
+        for client in sockets:
+            response = client.recv(1000)
+            if not response.startswith(b"HTTP/1.1 200"):
+                raise RuntimeError(f"/ping failed: {response!r}")
+        yield
+
+
+@contextmanager
+def aborted_connections(url: str, number: int) -> Iterator[None]:
+    """Reset connections in the middle of a request or a response."""
+    sent = (
+        UNFINISHED_HEADERS,
+        UNFINISHED_BODY + b'{"username": "a',
+        GET_LONG_PAGE,
+    )
     for index in range(number):
-        each = connect(url)
-        each.sendall(
-            [
-                HEAD,
-                BODY + b'{"username": "a',
-                b"GET /users?limit=1000 HTTP/1.1\r\nHost: chaos\r\n\r\n",
-            ][index % 3]
-        )
-        # With a linger of 0 the connection is reset instead of closed.
-        each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        time.sleep(random.random() / 200)
-        each.close()
+        with open_socket(url) as client:
+            client.sendall(sent[index % len(sent)])
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+            time.sleep(random.random() / 200)
     yield
 
 
-def page(url, timeout=60):
-    """Ask for a user on a new connection, and return the Answer."""
-    began = time.monotonic()
-    status, retry_after = None, None
-    try:
-        connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=timeout)
-        connection.request("GET", "/users?limit=1")
-        answer = connection.getresponse()
-        answer.read()
-        status, retry_after = answer.status, answer.getheader("Retry-After")
-    except (OSError, http.client.HTTPException):
-        pass
-    finally:
-        connection.close()
-    return Answer("read", began, time.monotonic() - began, status, retry_after)
+def measure_capacity(url: str, seconds: float, clients: int = 20) -> float:
+    """Return how many pages per second the service serves to concurrent clients."""
+    deadline = time.monotonic() + seconds
+
+    def count_pages(_: int) -> int:
+        pages = 0
+        while time.monotonic() < deadline:
+            pages += request_page(url).succeeded
+        return pages
+
+    with ThreadPoolExecutor(clients) as executor:
+        return sum(executor.map(count_pages, range(clients))) / seconds
 
 
-def capacity(url, seconds):
-    """Return how many pages a second the service can serve."""
-    until = time.monotonic() + seconds
-
-    def work(_):
-        served = 0
-        while time.monotonic() < until:
-            served += page(url).status == 200
-        return served
-
-    with ThreadPoolExecutor(20) as pool:
-        return sum(pool.map(work, range(20))) / seconds
-
-
-def flood(url, rate, seconds):
-    """Ask at a fixed rate, whatever comes back, and return the Answers.
+def send_at_rate(url: str, rate: float, seconds: float) -> list[RequestResult]:
+    """Request pages at a fixed rate, however slowly the service responds.
 
     Args:
-        url: the service's URL.
-        rate: the requests a second.
-        seconds: how long.
+        rate: requests per second.
     """
     start = time.monotonic()
 
-    def work(number):
+    def request_at_its_time(number: int) -> RequestResult:
         time.sleep(max(0, start + number / rate - time.monotonic()))
-        return page(url)
+        return request_page(url)
 
     number = int(rate * seconds)
-    with ThreadPoolExecutor(number) as pool:
-        return list(pool.map(work, range(number)))
+    with ThreadPoolExecutor(number) as executor:
+        return list(executor.map(request_at_its_time, range(number)))
 
 
-MIX = [
-    ("GET", "/ping", None),
-    ("GET", "/users/1", None),
-    ("GET", "/users/999999999999999999999", None),
-    ("GET", "/users?limit=10", None),
-    ("GET", "/users?limit=ten&" + "x" * 200, None),
-    ("GET", "/nowhere/" + "y" * 200, None),
-    ("POST", "/users", b'{"username": "\x00", "email": 1}'),
-    ("POST", "/users", b"[" * 2000),
-    ("POST", "/users", b'{"username": "a", "email": "filler1@example.com"}'),
-    ("PATCH", "/users/1", b'{"username": "b"}'),
-    ("BREW", "/users", None),
-]
-
-
-def mixed(url, requests, threads=4):
-    """Make requests of every kind, bad ones included; return how many answers are 5xx.
+def count_server_errors(url: str, requests: int, clients: int = 4) -> int:
+    """Send valid and invalid requests, and return how many responses are 5xx.
 
     Args:
-        url: the service's URL.
-        requests: how many in all.
-        threads: how many connections.
+        requests: the total of all clients.
     """
 
-    def work(_):
-        connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
-        wrong = 0
-        for number in range(requests // threads):
-            method, path, body = MIX[number % len(MIX)]
-            headers = {"Content-Type": "application/json"} if body else {}
-            connection.request(method, path, body, headers)
-            answer = connection.getresponse()
-            answer.read()
-            wrong += answer.status >= 500
-        connection.close()
-        return wrong
+    def send_requests(_: int) -> int:
+        server_errors = 0
+        with closing(connect(url)) as connection:
+            for number in range(requests // clients):
+                method, path, body = MIXED_REQUESTS[number % len(MIXED_REQUESTS)]
+                headers = {"Content-Type": "application/json"} if body else {}
+                connection.request(method, path, body, headers)
+                response = connection.getresponse()
+                response.read()
+                server_errors += response.status >= 500
+        return server_errors
 
-    with ThreadPoolExecutor(threads) as pool:
-        return sum(pool.map(work, range(threads)))
+    with ThreadPoolExecutor(clients) as executor:
+        return sum(executor.map(send_requests, range(clients)))

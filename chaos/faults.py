@@ -1,64 +1,59 @@
-"""The faults: each breaks something under load and tells when it was well again."""
+"""Database faults. Each function returns when the fault has ended."""
 
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 
 import psycopg2
 
-from chaos.postgres import Postgres
+from devtools.postgres import Postgres
 
 
-def kill(server):
-    """PostgreSQL killed (SIGKILL), started after a while."""
+def kill(server: Postgres) -> None:
     server.kill()
     time.sleep(2)
     server.start()
 
 
-def stop(server):
-    """PostgreSQL stopped, started after a while."""
+def stop(server: Postgres) -> None:
     server.stop()
     time.sleep(2)
     server.start()
 
 
-def restart(server):
-    """PostgreSQL restarted at once."""
+def restart(server: Postgres) -> None:
     server.stop()
     server.start()
 
 
-def freeze(server):
-    """PostgreSQL frozen (SIGSTOP) for 8 s."""
-    server.signal(signal.SIGSTOP)
+def freeze(server: Postgres) -> None:
+    server.send_signal(signal.SIGSTOP)
     time.sleep(8)
-    server.signal(signal.SIGCONT)
+    server.send_signal(signal.SIGCONT)
 
 
-def lock(server):
-    """The table locked by another session for 6 s."""
-    connection = server.connect()
-    with connection.cursor() as cursor:
+def lock_table(server: Postgres) -> None:
+    with closing(server.connect()) as connection, connection.cursor() as cursor:
         cursor.execute("BEGIN; LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
         time.sleep(6)
-    connection.close()
 
 
-def exhaust(server):
-    """No connection left for the service: others hold them all for 4 s."""
+def exhaust_connections(server: Postgres) -> None:
+    """Open connections until PostgreSQL refuses more, and hold them."""
     sessions = []
-    # The service's own connections end first, so that it has to open new ones.
-    end = (
+    # The service has to open new connections, because its own are terminated first.
+    terminate_service = (
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE usename = 'service' AND application_name = 'users'"
     )
     with suppress(psycopg2.OperationalError):
         while True:
-            server.execute(end)
+            server.execute(terminate_service)
             sessions += [
                 psycopg2.connect(server.url(user="service"), connect_timeout=5)
                 for _ in range(4)
@@ -68,38 +63,34 @@ def exhaust(server):
         session.close()
 
 
-def fill_disk(server):
-    """PostgreSQL's disk full for 4 s."""
+def fill_disk(server: Postgres) -> None:
+    """Fill the server's file system, which has to be a small one."""
     ballast = server.folder / "ballast"
     with open(ballast, "wb", buffering=0) as file, suppress(OSError):
-        # Until no space is left; PostgreSQL writes, too, meanwhile.
         while True:
             file.write(bytes(2**16))
     time.sleep(4)
     ballast.unlink()
-    # What could not be written ends the server; what it had written is there.
+    # PostgreSQL shuts down if it could not write its WAL.
     if not server.processes():
         server.start()
 
 
 @contextmanager
-def small_disk(megabytes=400):
-    """Yield a server on a file system of its own, which can be filled.
+def small_file_system(megabytes: int = 400) -> Iterator[Path]:
+    """Mount a tmpfs of a limited size, and unmount it at the end.
 
     Raises:
-        CalledProcessError: we may not mount one (it takes root).
+        CalledProcessError: the mount failed; it requires root.
     """
-    folder = tempfile.mkdtemp(prefix="chaos_disk_")
-    size = f"size={megabytes}m"
+    folder = Path(tempfile.mkdtemp(prefix="chaos_disk_"))
     subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", size, "chaos", folder],
+        ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "chaos", folder],
         check=True,
         stderr=subprocess.DEVNULL,
     )
     try:
-        server = Postgres(folder)
-        yield server.create()
-        server.stop("immediate")
+        yield folder
     finally:
         subprocess.run(["umount", "-l", folder], check=True)
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,169 +1,199 @@
-"""Clients that keep asking while something breaks, and remember every answer."""
+"""A load generator that records the result of every request."""
 
 import http.client
 import json
 import threading
 import time
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+from devtools.postgres import Postgres
 
-@dataclass
-class Answer:
-    """What became of a request.
+RequestKind = Literal["ping", "health", "read", "write"]
+
+# Seconds that a client waits for a response. It exceeds every time-out of the service,
+# so that a late response is recorded as late and not as missing.
+CLIENT_TIMEOUT = 60
+# Seconds that a client of the load generator pauses after each request.
+PAUSE = 0.01
+
+
+@dataclass(frozen=True)
+class RequestResult:
+    """The result of a request.
 
     Attributes:
-        kind: `ping`, `health`, `read` or `write`.
-        began: when it was sent, in seconds of the monotonic clock.
-        seconds: how long it took.
-        status: the status, or None where the connection broke.
-        retry_after: the header, or None.
+        started_at: in seconds of the monotonic clock.
+        seconds: the time until the response was read or the connection failed.
+        status: the HTTP status, or None if the connection failed.
+        retry_after: the `Retry-After` header.
     """
 
-    kind: str
-    began: float
+    kind: RequestKind
+    started_at: float
     seconds: float
     status: int | None
     retry_after: str | None
 
-    def promised(self, limit):
-        """Tell whether the service may answer so.
+    @property
+    def ended_at(self) -> float:
+        return self.started_at + self.seconds
 
-        Args:
-            limit: the seconds that an answer may take.
+    @property
+    def succeeded(self) -> bool:
+        return self.status in (200, 201)
+
+    def is_allowed(self, max_seconds: float) -> bool:
+        """Return whether the service may respond so while a dependency fails.
+
+        It has to respond in time, with success or with 503 and `Retry-After`. `/ping`
+        has to succeed.
         """
-        if self.seconds > limit:
+        if self.seconds > max_seconds:
             return False
-        if self.kind == "ping" or self.status != 503:
-            return self.status in (200, 201)
-        return self.retry_after is not None
+        if self.kind != "ping" and self.status == 503:
+            return self.retry_after is not None
+        return self.succeeded
 
 
-class Client(threading.Thread):
-    """One keep-alive connection: pings, reads, adds users and changes its own.
+def connect(url: str) -> http.client.HTTPConnection:
+    """Return an HTTP connection, which is opened by its first request."""
+    return http.client.HTTPConnection(urlsplit(url).netloc, timeout=CLIENT_TIMEOUT)
 
-    Args:
-        url: the service's URL.
-        stop: an Event that ends it.
-        pause: seconds to wait after each request.
+
+def send_request(
+    connection: http.client.HTTPConnection,
+    kind: RequestKind,
+    method: str,
+    path: str,
+    payload: dict[str, str] | None = None,
+) -> tuple[RequestResult, Any]:
+    """Send a request and return its result and the decoded response.
+
+    A failure closes the connection; the next request opens it again.
+    """
+    started_at = time.monotonic()
+    status, retry_after, document = None, None, None
+    try:
+        connection.request(
+            method,
+            path,
+            json.dumps(payload) if payload else None,
+            {"Content-Type": "application/json"} if payload else {},
+        )
+        response = connection.getresponse()
+        document = json.loads(response.read())
+        status, retry_after = response.status, response.getheader("Retry-After")
+    except (OSError, http.client.HTTPException, ValueError):
+        connection.close()
+    seconds = time.monotonic() - started_at
+    return RequestResult(kind, started_at, seconds, status, retry_after), document
+
+
+def request_page(url: str) -> RequestResult:
+    """Request a page of one user on a new connection."""
+    with closing(connect(url)) as connection:
+        return send_request(connection, "read", "GET", "/users?limit=1")[0]
+
+
+class LoadClient(threading.Thread):
+    """A client that sends one request after the other on a keep-alive connection.
+
+    Attributes:
+        added_emails: the addresses of the users whose POST succeeded.
+        user_id: the first of these users, which this client renames.
+        last_rename: the number in the last username whose PATCH succeeded.
     """
 
-    def __init__(self, url, stop, pause=0.01):
-        # The addresses of its users begin with its name.
+    def __init__(self, url: str, stop: threading.Event) -> None:
+        # The name makes the addresses of this client unique.
         super().__init__(daemon=True, name=uuid4().hex)
-        self.address = urlsplit(url).netloc
+        self.connection = connect(url)
         self.stop = stop
-        self.pause = pause
-        self.answers = []
-        self.added = set()
-        self.connection = None
-        # Its own user, and the last change of it that was answered 200.
-        self.user_id, self.changed = None, 0
+        self.results: list[RequestResult] = []
+        self.added_emails: set[str] = set()
+        self.user_id: int | None = None
+        self.last_rename = 0
 
-    def run(self):
-        """Ask in turn for everything, until it is told to stop."""
-        for turn in count(1):
-            for step in (self.ping, self.read, self.add, self.change, self.health):
+    def run(self) -> None:
+        """Send each kind of request in turn until `stop` is set."""
+        for number in count(1):
+            for step in (
+                partial(self.send, "ping", "GET", "/ping"),
+                partial(self.send, "read", "GET", "/users?limit=5"),
+                partial(self.add_user, number),
+                partial(self.rename_user, number),
+                partial(self.send, "health", "GET", "/health"),
+            ):
                 if self.stop.is_set():
                     return
-                step(turn)
-                time.sleep(self.pause)
+                step()
+                time.sleep(PAUSE)
 
-    def ask(self, kind, method, path, body=None):
-        """Make a request and remember its answer; return the status and the JSON."""
-        began = time.monotonic()
-        status, retry_after, data = None, None, {}
-        try:
-            if self.connection is None:
-                self.connection = http.client.HTTPConnection(self.address, timeout=60)
-            self.connection.request(
-                method,
-                path,
-                json.dumps(body) if body else None,
-                {"Content-Type": "application/json"} if body else {},
-            )
-            answer = self.connection.getresponse()
-            data = json.loads(answer.read())
-            status, retry_after = answer.status, answer.getheader("Retry-After")
-        except (OSError, http.client.HTTPException, ValueError):
-            self.connection.close()
-            self.connection = None
-        seconds = time.monotonic() - began
-        self.answers.append(Answer(kind, began, seconds, status, retry_after))
-        return status, data
+    def send(
+        self,
+        kind: RequestKind,
+        method: str,
+        path: str,
+        payload: dict[str, str] | None = None,
+    ) -> tuple[int | None, Any]:
+        """Send and record a request; return the status and the decoded response."""
+        result, document = send_request(self.connection, kind, method, path, payload)
+        self.results.append(result)
+        return result.status, document
 
-    def ping(self, turn):
-        """Ask for a sign of life."""
-        self.ask("ping", "GET", "/ping")
-
-    def health(self, turn):
-        """Ask how the service is."""
-        self.ask("health", "GET", "/health")
-
-    def read(self, turn):
-        """Read a page."""
-        self.ask("read", "GET", "/users?limit=5")
-
-    def add(self, turn):
-        """Add a user."""
-        email = f"{self.name}-{turn}@example.com"
-        body = {"username": "0", "email": email}
-        status, data = self.ask("write", "POST", "/users", body)
+    def add_user(self, number: int) -> None:
+        email = f"{self.name}-{number}@example.com"
+        payload = {"username": "0", "email": email}
+        status, document = self.send("write", "POST", "/users", payload)
         if status == 201:
-            self.added.add(email)
-            self.user_id = self.user_id or data["data"]["id"]
+            self.added_emails.add(email)
+            self.user_id = self.user_id or document["data"]["id"]
 
-    def change(self, turn):
-        """Number its own user's name."""
+    def rename_user(self, number: int) -> None:
+        """Set the username of this client's user to a number."""
         if self.user_id:
-            path, body = f"/users/{self.user_id}", {"username": str(turn)}
-            if self.ask("write", "PATCH", path, body)[0] == 200:
-                self.changed = turn
+            path, payload = f"/users/{self.user_id}", {"username": str(number)}
+            status, _ = self.send("write", "PATCH", path, payload)
+            if status == 200:
+                self.last_rename = number
 
 
-class Load:
-    """Several clients at once, as a context manager.
+class LoadGenerator:
+    """Several clients that send requests while the context is active."""
 
-    Args:
-        url: the service's URL.
-        clients: how many.
-        pause: seconds that each waits after a request.
-    """
-
-    def __init__(self, url, clients=12, pause=0.01):
+    def __init__(self, url: str, clients: int = 12) -> None:
         self.stop = threading.Event()
-        self.clients = [Client(url, self.stop, pause) for _ in range(clients)]
+        self.clients = [LoadClient(url, self.stop) for _ in range(clients)]
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         for client in self.clients:
             client.start()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *exception: object) -> None:
         self.stop.set()
         for client in self.clients:
-            client.join(70)
+            client.join(CLIENT_TIMEOUT + 10)
 
     @property
-    def answers(self):
-        """Every answer so far, in the order of their requests."""
-        every = [answer for client in self.clients for answer in client.answers]
-        return sorted(every, key=lambda answer: answer.began)
+    def results(self) -> list[RequestResult]:
+        return [result for client in self.clients for result in client.results]
 
-    def lost(self, server):
-        """Return how many writes were answered with success and are not there.
-
-        Args:
-            server: the Postgres that holds the data now.
-        """
+    def count_lost_writes(self, server: Postgres) -> int:
+        """Return how many successful writes are missing in the database."""
         rows = server.execute("SELECT id, email, username FROM users")
-        there = {email for _, email, _ in rows}
-        names = {id: int(name) for id, _, name in rows}
-        lost = sum(len(client.added - there) for client in self.clients)
-        return lost + sum(
-            names.get(client.user_id, -1) < client.changed
+        emails = {email for _, email, _ in rows}
+        numbers = {user_id: int(username) for user_id, _, username in rows}
+        lost_users = sum(len(client.added_emails - emails) for client in self.clients)
+        lost_renames = sum(
+            numbers.get(client.user_id, -1) < client.last_rename
             for client in self.clients
             if client.user_id
         )
+        return lost_users + lost_renames

@@ -1,79 +1,70 @@
-"""The users microservice: the application factory and its extensions."""
+"""The users microservice."""
 
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy.orm import DeclarativeBase
 
-from project import observability
 from project.config import load_config
-from project.jsend import JsonFlask
+from project.database.engines import sqlalchemy_settings
+from project.web import auth, cors, errors, request_log
+from project.web.responses import JsonFlask
 
-db = SQLAlchemy()
+
+class Base(DeclarativeBase):
+    """The base class of the models."""
 
 
-def create_app(config=None):
-    """Build the application; several in one process do not disturb each other.
+db = SQLAlchemy(model_class=Base)
+
+
+def create_app(config: type | str | Mapping[str, object] | None = None) -> Flask:
+    """Create the application. It does not connect to the database yet.
 
     Args:
-        config: a configuration class, its import string, or a mapping laid over the
-            class that `APP_SETTINGS` names. Without it, `APP_SETTINGS`; without
-            that, development.
-
-    Returns:
-        The Flask application. No connection to the database is made yet.
+        config: see `project.config.load_config`.
 
     Raises:
-        ConfigError: a setting is wrong; the message says how to correct it.
+        ConfigError: a setting is invalid.
     """
     app = JsonFlask(__name__, static_folder=None)
-    app.config.from_mapping(load_config(config, app.instance_path))
-    # `//users` is an unknown URL like any other, not a redirect in HTML.
+    settings = load_config(config)
+    app.config.from_mapping(dict(settings))
+    app.config.from_mapping(
+        sqlalchemy_settings(settings, Path(app.instance_path) / "postgres")
+    )
+    # Answer `//users` like every unknown URL instead of redirecting it.
     app.url_map.merge_slashes = False
 
     db.init_app(app)
-    observability.init_app(app)
-    register_errors(app)
-    register_access(app)
-    register_blueprints(app)
-    register_admin(app)
-    return app
+    request_log.init_app(app)
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        from project.web import metrics
 
+        metrics.init_app(app)
+    errors.init_app(app)
+    auth.init_app(app)
+    cors.init_app(app)
 
-def register_errors(app):
-    """Answer every error of the app in the API's JSON shape."""
-    from project.errors import answer_error
-
-    app.register_error_handler(Exception, answer_error)
-
-
-def register_access(app):
-    """Let in who has a token, and the pages of other origins, where settings say so."""
-    from project import auth, cors
-
-    auth.register_tokens(app)
-    cors.register_origins(app)
-
-
-def register_blueprints(app):
-    """Serve the API's resources."""
     from project.api.health import health_blueprint
     from project.api.openapi import openapi_blueprint
     from project.api.ping import ping_blueprint
     from project.api.users import users_blueprint
 
-    for blueprint in (
-        ping_blueprint,
-        health_blueprint,
-        users_blueprint,
-        openapi_blueprint,
-    ):
-        app.register_blueprint(blueprint)
+    app.register_blueprint(ping_blueprint)
+    app.register_blueprint(health_blueprint)
+    app.register_blueprint(users_blueprint)
+    app.register_blueprint(openapi_blueprint)
 
+    from project import admin
 
-def register_admin(app):
-    """Serve the admin where the settings let somebody in."""
-    from project.admin import is_open
+    if admin.is_enabled(settings):
+        from project.admin.site import init_admin
+        from project.api.users.admin import UsersAdminView, read_counts
+        from project.api.users.models import User
 
-    if is_open(app.config):
-        # Elsewhere not even its libraries are loaded.
-        from project.admin.site import register
-
-        register(app)
+        init_admin(app, settings, UsersAdminView(User, db, name="Users"), read_counts)
+    return app

@@ -1,317 +1,382 @@
-"""Settings: the classes, and every environment variable with its type and default."""
+"""Configuration classes, and the environment variables that are laid over them.
+
+`load_config` merges, in ascending priority: the attributes of a configuration class,
+`.env` (in development), the environment, and a mapping given to `create_app`.
+"""
 
 import os
+import re
 from collections.abc import Mapping
-from functools import partial
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Literal
 
-import psycopg2
 from dotenv import load_dotenv
 from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     NonNegativeInt,
     PositiveInt,
     ValidationError,
 )
-from sqlalchemy import make_url
-from werkzeug.utils import import_string
+from werkzeug.utils import ImportStringError, import_string
 
-from project import admin, auth, cors, database, embedded
-from project.passwords import check_format
-
-DEFAULT_SETTINGS = "project.config.DevelopmentConfig"
+DEFAULT_CONFIG = "project.config.DevelopmentConfig"
 ROOT = Path(__file__).parent.parent
 DOTENV = ROOT / ".env"
-INSTANCE = ROOT / "instance"
 
-Port = Annotated[int, Field(ge=1, le=65535)]
-DatabaseUrl = Annotated[str, AfterValidator(database.normalise_url)]
-Tokens = Annotated[dict[bytes, bool], BeforeValidator(auth.parse_tokens)]
-Origins = Annotated[list[str], BeforeValidator(cors.parse_origins)]
-PasswordHash = Annotated[str, AfterValidator(check_format)]
+READ_ONLY_PREFIX = "read:"
+# The characters that RFC 6750 allows, and long enough not to be guessed.
+VALID_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{16,}=*")
+# An origin as a browser sends it. Flask-CORS would read the brackets of an IPv6
+# address as a regular expression.
+VALID_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d+)?")
+# The format of werkzeug.security.generate_password_hash: method and cost, salt, hash.
+VALID_PASSWORD_HASH = re.compile(r"scrypt:\d+:\d+:\d+\$[A-Za-z0-9]+\$[0-9a-f]{128}")
 
 
 class ConfigError(Exception):
-    """A setting is wrong; the message says which, and how to correct it."""
+    """A setting is invalid; the message names it and says how to correct it."""
+
+
+@dataclass(frozen=True)
+class ApiToken:
+    """A bearer token of the API. Only its hash is kept, so that no log can show it.
+
+    Attributes:
+        digest: the SHA-256 hash of the token.
+        can_write: False for a token that is limited to reading.
+    """
+
+    digest: bytes
+    can_write: bool
+
+
+def split_list(text: str) -> list[str]:
+    """Split a list that is separated by commas or white space."""
+    return re.split(r"[\s,]+", text.strip(" \t\n,"))
+
+
+def parse_tokens(text: str) -> tuple[ApiToken, ...]:
+    """Parse `API_TOKENS`.
+
+    Raises:
+        ValueError: an item is not a token or is repeated. The message gives its
+            position and never quotes it.
+    """
+    tokens: dict[bytes, ApiToken] = {}
+    for position, item in enumerate(split_list(text), 1):
+        token = item.removeprefix(READ_ONLY_PREFIX)
+        if not VALID_TOKEN.fullmatch(token):
+            raise ValueError(
+                f"number {position} is not a token of 16 or more letters, digits and"
+                " ._~+/- (make one with `python -c 'import secrets;"
+                " print(secrets.token_urlsafe())'`)"
+            )
+        digest = sha256(token.encode()).digest()
+        if digest in tokens:
+            raise ValueError(f"number {position} is a duplicate: remove it")
+        tokens[digest] = ApiToken(digest, not item.startswith(READ_ONLY_PREFIX))
+    return tuple(tokens.values())
+
+
+def parse_origins(text: str) -> list[str]:
+    """Parse `CORS_ORIGINS`.
+
+    Raises:
+        ValueError: an item is not an origin.
+    """
+    origins = split_list(text)
+    for origin in origins:
+        if origin != "*" and not VALID_ORIGIN.fullmatch(origin):
+            raise ValueError(
+                f"{origin} is not an origin: write it as https://example.com, without"
+                " a path or a trailing slash"
+            )
+    return origins
+
+
+def check_password_hash_format(text: str) -> str:
+    """Return the text unchanged.
+
+    Raises:
+        ValueError: it is not a hash made by `manage.py hash_password`; it may be the
+            password itself, or a hash in which a shell has expanded each `$`.
+    """
+    if not VALID_PASSWORD_HASH.fullmatch(text):
+        raise ValueError(
+            "not a complete password hash: make one with `ADMIN_PASSWORD= python"
+            " manage.py hash_password`, and put it in single quotes in a shell"
+        )
+    return text
+
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+ApiTokens = Annotated[tuple[ApiToken, ...], BeforeValidator(parse_tokens)]
+Origins = Annotated[list[str], BeforeValidator(parse_origins)]
+PasswordHash = Annotated[str, AfterValidator(check_password_hash_format)]
 
 
 class Environment(BaseModel):
-    """Every environment variable that the service reads; an empty one is unset."""
+    """The environment variables of the service. An empty variable counts as unset.
+
+    `pipenv run settings-docs` copies the descriptions to .env.example and to
+    docs/operations.md.
+    """
+
+    # pydantic-settings is not used: it ranks constructor arguments above the
+    # environment, and here the configuration class ranks below it.
 
     APP_SETTINGS: str = Field(
-        DEFAULT_SETTINGS, description="The configuration class, as an import string."
+        DEFAULT_CONFIG,
+        description="Import path of the configuration class:"
+        " `project.config.DevelopmentConfig`,"
+        " `project.config.TestingConfig` or"
+        " `project.config.ProductionConfig`.",
     )
-    DATABASE_URL: DatabaseUrl | None = Field(
+    DATABASE_URL: str | None = Field(
         None,
-        description="The PostgreSQL database. Unset, development starts an embedded"
-        " server and production answers 503.",
+        description="URL of the PostgreSQL database; `postgres://` and"
+        " `postgresql://` are equivalent. If it is unset, development"
+        " starts an embedded PostgreSQL server, and production answers"
+        " requests that need the database with 503.",
+        examples=["postgresql://postgres:postgres@localhost:5432/users_dev"],
     )
-    DATABASE_TEST_URL: DatabaseUrl | None = Field(
+    DATABASE_TEST_URL: str | None = Field(
         None,
-        description="The tests' database; its name ends in `_test`. Unset, they start"
-        " an embedded server of their own.",
+        description="URL of the database for the tests. The tests delete all data"
+        " in it, so its name must end in `_test`. If it is unset, the"
+        " tests start an embedded PostgreSQL server.",
+        examples=["postgresql://postgres:postgres@localhost:5432/users_test"],
     )
     SECRET_KEY: str | None = Field(
         None,
         min_length=16,
-        description="Signs sessions. Development has a default, production none.",
+        description="Key that signs the session cookies of the admin site; at least"
+        " 16 characters. Development and testing have a publicly known"
+        " default, production has none. Generate a key with `python -c"
+        ' "import secrets; print(secrets.token_hex())"`.',
     )
-    API_TOKENS: Tokens = Field(
-        {},
-        description="The tokens that open the users; `read:` before one limits it to"
-        " reading. Unset, everybody may do everything.",
+    API_TOKENS: ApiTokens = Field(
+        (),
+        description="Bearer tokens for `/users`, separated by commas or spaces. A"
+        " token has at least 16 characters; the prefix `read:` makes it"
+        " read-only. If the variable is unset, the API requires no"
+        ' authentication. Generate a token with `python -c "import'
+        ' secrets; print(secrets.token_urlsafe())"`.',
+        examples=["a-token-of-16-or-more,read:another-that-may-only-read"],
     )
     CORS_ORIGINS: Origins = Field(
         [],
-        description="The origins whose pages may use the API from a browser; `*` is"
-        " all. Unset, none but our own.",
+        description="Origins whose pages may call the API from a browser (CORS),"
+        " separated by commas or spaces; `*` allows every origin. If it"
+        " is unset, only pages of the service's own origin can call the"
+        " API.",
+        examples=["https://app.example.com,http://localhost:3000"],
     )
     FLASK_ENV: Literal["development", "production"] | None = Field(
         None,
-        description="`development` opens the admin and `production` closes it, except"
-        " under production settings. Unset, it is open in development alone.",
+        description="`development` enables the admin site, `production` disables"
+        " it. If it is unset, the admin site is enabled in development"
+        " only. `ProductionConfig` ignores this variable.",
+        examples=["development"],
     )
     ADMIN_USERNAME: str | None = Field(
         None,
-        description="Who may log in to the admin under production settings. Without it,"
-        " ADMIN_PASSWORD and SECRET_KEY there is no admin.",
+        description="Username for the admin site under `ProductionConfig`. The"
+        " admin site is enabled only if ADMIN_USERNAME, ADMIN_PASSWORD"
+        " and SECRET_KEY are all set.",
     )
     ADMIN_PASSWORD: PasswordHash | None = Field(
         None,
-        description="The password's hash, which `manage.py hash_password` makes.",
+        description="Hash of the password for the admin site, as printed by `python"
+        " manage.py hash_password`. The hash contains `$`: put it in"
+        " single quotes in a shell, and write each `$` twice in a"
+        " Compose file.",
     )
-    PORT: Port = Field(5000, description="The port that gunicorn listens on.")
+    PORT: Port = Field(
+        5000,
+        description="TCP port that gunicorn listens on. The development server has"
+        " the option `--port` instead.",
+    )
     WEB_CONCURRENCY: PositiveInt | None = Field(
         None,
-        description="gunicorn's worker processes. Unset, one for each core, while"
-        " 80 connections suffice.",
+        description="Number of gunicorn worker processes. If it is unset, gunicorn"
+        " starts one worker per CPU core, but not more than 80 /"
+        " DATABASE_POOL_SIZE.",
+        examples=["2"],
     )
     DATABASE_POOL_SIZE: PositiveInt = Field(
-        10, description="Connections that a process keeps for the API."
+        10,
+        description="Maximum number of database connections that each process opens"
+        " for the API. The admin site and the commands use a second pool"
+        " of the same size.",
     )
     DATABASE_POOL_TIMEOUT: PositiveInt = Field(
-        3, description="Seconds to wait for one of them."
+        3,
+        description="Seconds that a request waits for a free connection of the pool"
+        " before it is answered with 503.",
     )
     DATABASE_CONNECT_TIMEOUT: PositiveInt = Field(
         3,
         ge=2,
-        description="Seconds to wait for a new connection (libpq's least is 2).",
+        description="Seconds to wait for a new connection to PostgreSQL. The"
+        " minimum is 2, as in libpq.",
     )
     DATABASE_STATEMENT_TIMEOUT: PositiveInt = Field(
-        5, description="Seconds that a statement may take."
+        5,
+        description="Maximum run time of an SQL statement in seconds (PostgreSQL's"
+        " `statement_timeout`).",
     )
     DATABASE_LOCK_TIMEOUT: PositiveInt = Field(
-        3, description="Seconds that a statement may wait for a lock."
+        3,
+        description="Maximum time in seconds that an SQL statement waits for a lock"
+        " (PostgreSQL's `lock_timeout`).",
     )
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", description="The least that is logged; requests and writes are INFO."
+        "INFO",
+        description="Minimum level of the log messages: `DEBUG`, `INFO`, `WARNING`"
+        " or `ERROR`. The access log and the audit log have the level"
+        " `INFO`.",
     )
     LOG_FORMAT: Literal["text", "json"] = Field(
-        "text", description="How; production has json."
+        "text",
+        description="Format of the log lines, `text` or `json`. `ProductionConfig`"
+        " sets the default to `json`.",
     )
     METRICS_PORT: Port | None = Field(
         None,
-        description="The port where gunicorn serves metrics for Prometheus. Unset,"
-        " there are none.",
+        description="TCP port on which gunicorn serves metrics for Prometheus. It"
+        " must differ from PORT. If it is unset, no metrics are"
+        " collected.",
+        examples=["9100"],
     )
     TRUSTED_PROXIES: NonNegativeInt = Field(
         0,
-        description="How many proxies in front of the service set X-Forwarded-For and"
-        " X-Forwarded-Proto; 1 on Heroku.",
+        description="Number of reverse proxies in front of the service that set"
+        " `X-Forwarded-For` and `X-Forwarded-Proto`; 1 on Heroku. Do not"
+        " set it higher than the actual number, because clients could"
+        " then forge these headers.",
     )
 
 
+class Settings(Environment):
+    """The validated configuration: environment variables and class attributes.
+
+    Other attributes of a configuration class, such as Flask's own settings, are kept
+    as they are. `BaseConfig` describes the fields.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    TESTING: bool
+    IS_PRODUCTION: bool
+    CONFIRM_RECREATE: bool
+    EMBEDDED_DATABASE: str | None
+    ADMIN_REQUIRES_LOGIN: bool
+    ADMIN_OPEN_BY_DEFAULT: bool
+    SQLALCHEMY_DATABASE_URI: str | None = None
+
+
 class BaseConfig:
-    """What all settings share."""
+    """Settings of every environment."""
 
     TESTING = False
-    # An API's bodies are small; a larger one is refused before it is read.
+    IS_PRODUCTION = False
+    # Larger request bodies are refused with 413 before they are read.
     MAX_CONTENT_LENGTH = 64 * 1024
-    # The environment variable that names the database, and the embedded server's
-    # database where it is unset; None where there is no embedded server.
-    DATABASE_VARIABLE = "DATABASE_URL"
-    EMBEDDED_DATABASE = None
-    # Whether `recreate_db` asks before it destroys users.
-    GUARD_DATA = False
-    # Whether the admin asks for a password, and where it does not, whether it is open
-    # while FLASK_ENV says nothing.
-    ADMIN_LOGIN = False
-    ADMIN_OPEN = False
-    # The admin alone has sessions; the API never sees their cookie.
+    # The database on the embedded server that is used when no URL is set; None
+    # disables the embedded server.
+    EMBEDDED_DATABASE: str | None = None
+    # Whether `recreate_db` asks for confirmation before it deletes users.
+    CONFIRM_RECREATE = False
+    ADMIN_REQUIRES_LOGIN = False
+    # Whether an admin without a login is enabled when FLASK_ENV is unset.
+    ADMIN_OPEN_BY_DEFAULT = False
+    # Only the admin has sessions. With this path the API never receives the cookie.
     SESSION_COOKIE_PATH = "/admin"
     SESSION_COOKIE_SAMESITE = "Lax"
-    # Seconds without a request after which one has to log in again.
+    # Seconds of inactivity after which the admin's session expires.
     PERMANENT_SESSION_LIFETIME = 3600
-    # A form may be sent as long as its session lasts.
+    # A CSRF token is valid as long as its session.
     WTF_CSRF_TIME_LIMIT = None
 
 
 class DevelopmentConfig(BaseConfig):
-    """A developer's machine: it works with nothing set."""
+    """Works without any environment variable."""
 
     SECRET_KEY = "a development secret, known to everybody"
     EMBEDDED_DATABASE = "users_dev"
-    ADMIN_OPEN = True
+    ADMIN_OPEN_BY_DEFAULT = True
 
 
 class TestingConfig(BaseConfig):
-    """The tests: a database that they may wipe."""
+    """Uses DATABASE_TEST_URL, whose contents the tests delete."""
 
     TESTING = True
     SECRET_KEY = "a testing secret, known to everybody"
-    DATABASE_VARIABLE = "DATABASE_TEST_URL"
     EMBEDDED_DATABASE = "users_test"
 
 
 class ProductionConfig(BaseConfig):
-    """Production: nothing is made up, everything comes from the environment."""
+    """Has no default secret and no default database."""
 
-    GUARD_DATA = True
-    ADMIN_LOGIN = True
+    IS_PRODUCTION = True
+    CONFIRM_RECREATE = True
+    ADMIN_REQUIRES_LOGIN = True
     SESSION_COOKIE_SECURE = True
     LOG_FORMAT = "json"
 
 
-def load_config(config=None, instance_path=INSTANCE):
-    """Return the application's configuration as a dict.
-
-    The class's values give way to the environment's, and these to a mapping's.
+def load_config(config: type | str | Mapping[str, object] | None = None) -> Settings:
+    """Build the configuration of an application.
 
     Args:
-        config: a class, its import string, a mapping, or None.
-        instance_path: the folder for what the application writes.
+        config: a configuration class, its import string, or a mapping with priority
+            over everything else. Without a class, `APP_SETTINGS` names it.
 
     Raises:
-        ConfigError: a setting is wrong.
+        ConfigError: one or more settings are invalid; the message names each.
     """
-    if (os.environ.get("APP_SETTINGS") or DEFAULT_SETTINGS) == DEFAULT_SETTINGS:
+    if (os.environ.get("APP_SETTINGS") or DEFAULT_CONFIG) == DEFAULT_CONFIG:
         load_dotenv(DOTENV)
-    overrides = {}
+    overrides = dict(config) if isinstance(config, Mapping) else {}
     if config is None or isinstance(config, Mapping):
-        overrides = dict(config or {})
-        config = os.environ.get("APP_SETTINGS") or DEFAULT_SETTINGS
+        config = os.environ.get("APP_SETTINGS") or DEFAULT_CONFIG
     if isinstance(config, str):
-        config = import_settings(config)
-    own = {name: getattr(config, name) for name in dir(config) if name.isupper()}
-    set_outside = {name: value for name, value in os.environ.items() if value}
-    settings = own | overrides | read_variables(own | set_outside | overrides)
-    return settings | database_settings(settings, Path(instance_path) / "postgres")
-
-
-def import_settings(name):
-    """Return the configuration class with an import string.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    try:
-        return import_string(name)
-    except ImportError as error:
-        raise ConfigError(
-            f"APP_SETTINGS={name!r} cannot be imported ({error.exception}): write it as"
-            " project.config.DevelopmentConfig, TestingConfig or ProductionConfig"
-        ) from None
-
-
-def read_variables(values):
-    """Return the variables of Environment, each with its type and default.
-
-    Args:
-        values: where they are looked up; other names in it are ignored.
-
-    Raises:
-        ConfigError: one or more are wrong; the message names each. Values are left
-            out of it, since some of them are secrets.
-    """
-    try:
-        return Environment.model_validate(values).model_dump()
-    except ValidationError as error:
-        wrong = [f"{e['loc'][0]}: {e['msg']}" for e in error.errors()]
-        raise ConfigError(
-            f"wrong settings, explained in .env.example: {'; '.join(wrong)}"
-        ) from None
-
-
-def database_settings(settings, folder):
-    """Return Flask-SQLAlchemy's settings: one database, and an engine for each use.
-
-    Args:
-        settings: the configuration so far.
-        folder: where an embedded server keeps its data.
-
-    Raises:
-        ConfigError: the tests would wipe a database that is not theirs.
-    """
-    options = database.engine_options(settings)
-    variable, name = settings["DATABASE_VARIABLE"], settings["EMBEDDED_DATABASE"]
-    configured = settings.get("SQLALCHEMY_DATABASE_URI") or settings[variable]
-    if configured:
-        url = database.normalise_url(configured)
-    elif name:
-        url = f"postgresql+psycopg2:///{name}"
-        start = partial(embedded.start, folder, name)
-        options["creator"] = partial(connect, start, options["connect_args"])
-    else:
-        url = "postgresql+psycopg2://"
-        options["creator"] = partial(refuse, variable)
-    if settings["TESTING"] and not make_url(url).database.endswith("_test"):
-        raise ConfigError(
-            f"the tests wipe their database: {variable} has to name one that ends in"
-            f" _test, not {database.describe(url)}"
-        )
-    autocommit = {**options, "url": url, "isolation_level": "AUTOCOMMIT"}
-    # There is never a transaction to roll back.
-    autocommit["pool_reset_on_return"] = None
-    return {
-        "EMBEDDED": not configured and bool(name),
-        "SQLALCHEMY_DATABASE_URI": url,
-        "SQLALCHEMY_ENGINE_OPTIONS": options,
-        "SQLALCHEMY_BINDS": {database.AUTOCOMMIT: autocommit},
+        config = import_config(config)
+    defaults = {name: getattr(config, name) for name in dir(config) if name.isupper()}
+    environment = {
+        name: value
+        for name in Environment.model_fields
+        if (value := os.environ.get(name))
     }
+    try:
+        return Settings.model_validate(defaults | environment | overrides)
+    except ValidationError as error:
+        # Without the values: some of them are secrets.
+        invalid = [f"{e['loc'][0]}: {e['msg']}" for e in error.errors()]
+        raise ConfigError(
+            f"invalid settings, see .env.example: {'; '.join(invalid)}"
+        ) from None
 
 
-def gaps(settings):
-    """Tell what an operator has to know of production settings that lack something.
-
-    Args:
-        settings: the application's configuration.
-
-    Yields:
-        A line for each gap.
-    """
-    if settings["GUARD_DATA"] and not settings["DATABASE_URL"]:
-        yield "DATABASE_URL is not set: /users and /health are answered with 503"
-    if settings["GUARD_DATA"] and not settings["API_TOKENS"]:
-        yield (
-            "API_TOKENS is not set: whoever reaches this service can read, change and"
-            " remove every user"
-        )
-    yield from admin.gaps(settings)
-
-
-def connect(start, arguments):
-    """Open a connection to the embedded server, which starts with the first one.
-
-    Args:
-        start: starts the server and returns the database's URL.
-        arguments: what psycopg2 takes beside the URL.
-    """
-    return psycopg2.connect(start(), **arguments)
-
-
-def refuse(variable):
-    """Open no connection.
-
-    Args:
-        variable: the environment variable that should have named the database.
+def import_config(import_name: str) -> type:
+    """Import a configuration class.
 
     Raises:
-        NotConfigured: always.
+        ConfigError: the import fails.
     """
-    raise database.NotConfigured(
-        f"there is no database: set {variable} to postgresql://user:password@host/name"
-    )
+    try:
+        imported: type = import_string(import_name)
+    except ImportStringError as error:
+        raise ConfigError(
+            f"APP_SETTINGS={import_name!r} cannot be imported ({error.exception}): use"
+            " project.config.DevelopmentConfig, project.config.TestingConfig or"
+            " project.config.ProductionConfig"
+        ) from None
+    return imported

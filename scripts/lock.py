@@ -1,9 +1,6 @@
-"""Lock the dependencies and write the requirements files from the lock.
+"""Lock the dependencies and write the requirements files."""
 
-`pipenv run lock` after a change to the Pipfile; `pipenv run lock --check` changes
-nothing and fails where the Pipfile, its lock and the requirements files differ.
-"""
-
+import argparse
 import json
 import os
 import subprocess
@@ -12,35 +9,32 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 LOCK = ROOT / "Pipfile.lock"
-# The embedded server is in neither file: it has no wheel for the images' musl.
+# The options of `pipenv requirements`. The embedded PostgreSQL is in neither file,
+# because it has no wheel for the images' musl.
 REQUIREMENTS = {
     "requirements.txt": ["--hash"],
     "requirements-dev.txt": ["--hash", "--dev"],
 }
 
 
-def pipenv(*arguments):
-    """Run pipenv in the project and return what it prints.
-
-    Raises:
-        SystemExit: pipenv failed; what it said is on standard error.
-    """
-    done = subprocess.run(
+def run_pipenv(*arguments: str) -> str:
+    """Run pipenv and return its output; exit if it fails."""
+    result = subprocess.run(
         ["pipenv", *arguments],
         cwd=ROOT,
-        # An index of the machine's pip would be part of the Pipfile's hash, and the
-        # lock out of date on every other machine.
+        # pipenv includes the index of pip's configuration in the Pipfile's hash, so
+        # the lock would be out of date on machines with another index.
         env=os.environ | {"PIP_CONFIG_FILE": os.devnull},
         stdout=subprocess.PIPE,
         text=True,
     )
-    if done.returncode:
-        sys.exit(done.returncode)
-    return done.stdout
+    if result.returncode:
+        sys.exit(result.returncode)
+    return result.stdout
 
 
-def forget_index():
-    """Empty the lock's sources: whoever installs uses their own machine's index."""
+def remove_indexes() -> None:
+    """Remove the package indexes from the lock; each machine uses its own."""
     lock = json.loads(LOCK.read_text())
     lock["_meta"]["sources"] = []
     for category in lock.keys() - {"_meta"}:
@@ -49,37 +43,33 @@ def forget_index():
     LOCK.write_text(json.dumps(lock, indent=4, sort_keys=True) + "\n")
 
 
-def render(options):
-    """Return the text of a requirements file, one hash a line.
-
-    Args:
-        options: the options of `pipenv requirements`.
-    """
-    pinned = pipenv("requirements", *options).replace(" --hash", " \\\n    --hash")
-    return f"# Made from Pipfile.lock by `pipenv run lock`.\n{pinned}"
+def render_requirements(options: list[str]) -> str:
+    """Return the text of a requirements file, with one hash per line."""
+    requirements = run_pipenv("requirements", *options)
+    requirements = requirements.replace(" --hash", " \\\n    --hash")
+    return f"# Made from Pipfile.lock by `pipenv run lock`.\n{requirements}"
 
 
-def main(check):
-    """Lock and write, or only check.
-
-    Args:
-        check: whether to compare instead of writing.
-
-    Raises:
-        SystemExit: the files differ from what the Pipfile asks for.
-    """
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="write nothing, and fail if the lock or a requirements file is outdated",
+    )
+    check = parser.parse_args().check
     if check:
-        pipenv("verify")
+        run_pipenv("verify")
     else:
-        pipenv("lock")
-        forget_index()
+        run_pipenv("lock")
+        remove_indexes()
     for name, options in REQUIREMENTS.items():
-        path, text = ROOT / name, render(options)
+        path, text = ROOT / name, render_requirements(options)
         if not check:
             path.write_text(text)
         elif path.read_text() != text:
-            sys.exit(f"{name} is not what Pipfile.lock says: run `pipenv run lock`.")
+            sys.exit(f"{name} does not match Pipfile.lock: run `pipenv run lock`.")
 
 
 if __name__ == "__main__":
-    main(check="--check" in sys.argv[1:])
+    main()

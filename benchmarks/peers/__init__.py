@@ -1,1 +1,1 @@
-"""The peers: the same API, each written as its own documentation teaches."""
+"""The same API in other frameworks, written as each one's documentation teaches."""

@@ -1,6 +1,7 @@
 """Django REST framework: a ModelSerializer and a ModelViewSet."""
 
 import os
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import django
@@ -38,6 +39,7 @@ from django.core.wsgi import get_wsgi_application  # noqa: E402
 from django.db import models  # noqa: E402
 from django.db.models.functions import Lower, Now  # noqa: E402
 from rest_framework import routers, serializers, viewsets  # noqa: E402
+from rest_framework.request import Request  # noqa: E402
 from rest_framework.response import Response  # noqa: E402
 
 
@@ -60,8 +62,8 @@ class UserSerializer(serializers.ModelSerializer):
         fields = ["id", "username", "email", "active", "created_date"]
         read_only_fields = ["created_date"]
 
-    def validate_email(self, email):
-        # A UniqueValidator would compare email or upper(email), which have no index.
+    def validate_email(self, email: str) -> str:
+        # UniqueValidator compares email or upper(email), which have no index.
         others = User.objects.annotate(key=Lower("email")).filter(key=email.lower())
         if self.instance:
             others = others.exclude(pk=self.instance.pk)
@@ -74,7 +76,7 @@ class UserViewSet(viewsets.ModelViewSet):
     queryset = User.objects.all()
     serializer_class = UserSerializer
 
-    def list(self, request):
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         query = request.query_params
         users = self.get_queryset().filter(id__gt=int(query.get("after", 0)))
         if "email" in query:

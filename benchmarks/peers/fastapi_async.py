@@ -1,22 +1,22 @@
 """FastAPI with SQLAlchemy's AsyncSession and asyncpg."""
 
 import os
-from typing import Annotated
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, HTTPException, Query
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
-from .orm import User, UserAnswer, UserIn, UsersAnswer
+from .orm import User, UserIn, UserResponse, UsersResponse
 
 engine = create_async_engine(os.environ["SQLALCHEMY_ASYNC_URL"])
 async_session = async_sessionmaker(engine, expire_on_commit=False)
 app = FastAPI()
 
 
-async def get_session():
-    """Give each request a session."""
+async def get_session() -> AsyncIterator[AsyncSession]:
     async with async_session() as session:
         yield session
 
@@ -24,8 +24,8 @@ async def get_session():
 SessionDep = Annotated[AsyncSession, Depends(get_session)]
 
 
-async def save(session, user):
-    """Commit what was done to a user, and read it again."""
+async def save(session: AsyncSession, user: User) -> dict[str, User]:
+    """Commit the changes of a user, and read the stored row."""
     try:
         await session.commit()
     except IntegrityError:
@@ -34,13 +34,13 @@ async def save(session, user):
     return {"data": user}
 
 
-@app.get("/users", response_model=UsersAnswer)
+@app.get("/users", response_model=UsersResponse)
 async def read_users(
     session: SessionDep,
     after: Annotated[int, Query(ge=0)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     email: str | None = None,
-):
+) -> Any:
     query = select(User).where(User.id > after)
     if email is not None:
         query = query.where(func.lower(User.email) == email.lower())
@@ -48,23 +48,23 @@ async def read_users(
     return {"data": {"users": users}}
 
 
-@app.get("/users/{user_id}", response_model=UserAnswer)
-async def read_user(user_id: int, session: SessionDep):
+@app.get("/users/{user_id}", response_model=UserResponse)
+async def read_user(user_id: int, session: SessionDep) -> Any:
     user = await session.get(User, user_id)
     if not user:
         raise HTTPException(404, "User does not exist")
     return {"data": user}
 
 
-@app.post("/users", response_model=UserAnswer, status_code=201)
-async def create_user(body: UserIn, session: SessionDep):
+@app.post("/users", response_model=UserResponse, status_code=201)
+async def create_user(body: UserIn, session: SessionDep) -> Any:
     user = User(**body.model_dump())
     session.add(user)
     return await save(session, user)
 
 
-@app.put("/users/{user_id}", response_model=UserAnswer)
-async def update_user(user_id: int, body: UserIn, session: SessionDep):
+@app.put("/users/{user_id}", response_model=UserResponse)
+async def update_user(user_id: int, body: UserIn, session: SessionDep) -> Any:
     user = await session.get(User, user_id)
     if not user:
         raise HTTPException(404, "User does not exist")

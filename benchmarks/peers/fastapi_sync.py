@@ -1,21 +1,21 @@
-"""FastAPI with SQLAlchemy's Session and psycopg2, as its tutorial has it."""
+"""FastAPI with SQLAlchemy's Session and psycopg2, as in FastAPI's tutorial."""
 
 import os
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, HTTPException, Query
 from sqlalchemy import create_engine, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from .orm import User, UserAnswer, UserIn, UsersAnswer
+from .orm import User, UserIn, UserResponse, UsersResponse
 
 engine = create_engine(os.environ["SQLALCHEMY_URL"])
 app = FastAPI()
 
 
-def get_session():
-    """Give each request a session."""
+def get_session() -> Iterator[Session]:
     with Session(engine) as session:
         yield session
 
@@ -23,8 +23,8 @@ def get_session():
 SessionDep = Annotated[Session, Depends(get_session)]
 
 
-def save(session, user):
-    """Commit what was done to a user, and read it again."""
+def save(session: Session, user: User) -> dict[str, User]:
+    """Commit the changes of a user, and read the stored row."""
     try:
         session.commit()
     except IntegrityError:
@@ -33,13 +33,13 @@ def save(session, user):
     return {"data": user}
 
 
-@app.get("/users", response_model=UsersAnswer)
+@app.get("/users", response_model=UsersResponse)
 def read_users(
     session: SessionDep,
     after: Annotated[int, Query(ge=0)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     email: str | None = None,
-):
+) -> Any:
     query = select(User).where(User.id > after)
     if email is not None:
         query = query.where(func.lower(User.email) == email.lower())
@@ -47,23 +47,23 @@ def read_users(
     return {"data": {"users": users}}
 
 
-@app.get("/users/{user_id}", response_model=UserAnswer)
-def read_user(user_id: int, session: SessionDep):
+@app.get("/users/{user_id}", response_model=UserResponse)
+def read_user(user_id: int, session: SessionDep) -> Any:
     user = session.get(User, user_id)
     if not user:
         raise HTTPException(404, "User does not exist")
     return {"data": user}
 
 
-@app.post("/users", response_model=UserAnswer, status_code=201)
-def create_user(body: UserIn, session: SessionDep):
+@app.post("/users", response_model=UserResponse, status_code=201)
+def create_user(body: UserIn, session: SessionDep) -> Any:
     user = User(**body.model_dump())
     session.add(user)
     return save(session, user)
 
 
-@app.put("/users/{user_id}", response_model=UserAnswer)
-def update_user(user_id: int, body: UserIn, session: SessionDep):
+@app.put("/users/{user_id}", response_model=UserResponse)
+def update_user(user_id: int, body: UserIn, session: SessionDep) -> Any:
     user = session.get(User, user_id)
     if not user:
         raise HTTPException(404, "User does not exist")

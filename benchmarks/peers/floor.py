@@ -1,46 +1,49 @@
-"""The floor: a bare WSGI application and psycopg2 alone, which only read.
+"""The floor: a WSGI application without a framework, and psycopg2. It only reads.
 
-It runs on the service's own gunicorn.conf.py: what is left is what no Python service
-on this server and driver can do without.
+It runs with the service's gunicorn.conf.py, so its cost is the minimum of a Python
+service on this server and driver.
 """
 
 import os
+from collections.abc import Iterable, Sequence
 from queue import Empty, LifoQueue
+from typing import Any
 from urllib.parse import parse_qs
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 import orjson
 import psycopg2
 
 FIELDS = ("id", "username", "email", "active", "created_date")
 COLUMNS = ", ".join(FIELDS)
-ONE = f"SELECT {COLUMNS} FROM users WHERE id = %s"
-PAGE = f"SELECT {COLUMNS} FROM users WHERE id > %s ORDER BY id LIMIT %s"
+SELECT_USER = f"SELECT {COLUMNS} FROM users WHERE id = %s"
+SELECT_PAGE = f"SELECT {COLUMNS} FROM users WHERE id > %s ORDER BY id LIMIT %s"
 
-idle = LifoQueue()
+pool: LifoQueue[psycopg2.extensions.connection] = LifoQueue()
 
 
-def run(statement, parameters):
-    """Run a statement on a connection of a pool, and return its rows as dicts."""
+def fetch_all(statement: str, parameters: Sequence[object]) -> list[dict[str, Any]]:
+    """Execute a statement on a pooled connection and return its rows."""
     try:
-        connection = idle.get_nowait()
+        connection = pool.get_nowait()
     except Empty:
         connection = psycopg2.connect(os.environ["DATABASE_URL"])
         connection.autocommit = True
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         rows = cursor.fetchall()
-    idle.put(connection)
+    pool.put(connection)
     return [dict(zip(FIELDS, row)) for row in rows]
 
 
-def app(environ, start_response):
-    """Answer `/users` and `/users/<id>`."""
+def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Serve `/users` and `/users/<id>`."""
     path = environ["PATH_INFO"].removeprefix("/users")
     if path:
-        data = run(ONE, (int(path[1:]),))[0]
+        data = fetch_all(SELECT_USER, (int(path[1:]),))[0]
     else:
         query = parse_qs(environ["QUERY_STRING"])
-        data = {"users": run(PAGE, (query["after"][0], query["limit"][0]))}
+        data = {"users": fetch_all(SELECT_PAGE, (query["after"][0], query["limit"][0]))}
     body = orjson.dumps({"status": "success", "data": data})
     start_response(
         "200 OK",

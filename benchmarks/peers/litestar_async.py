@@ -24,7 +24,7 @@ class UserIn(Struct):
     username: Annotated[str, Meta(min_length=1, max_length=128)]
     email: Annotated[str, Meta(max_length=128)]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.username = self.username.strip()
         try:
             validate_email(self.email, check_deliverability=False)
@@ -40,39 +40,37 @@ class UserOut(Struct):
     created_date: datetime
 
 
-class UserAnswer(Struct):
+class UserResponse(Struct):
     data: UserOut
     status: str = "success"
 
 
-class Users(Struct):
+class UserList(Struct):
     users: list[UserOut]
 
 
-class UsersAnswer(Struct):
-    data: Users
+class UsersResponse(Struct):
+    data: UserList
     status: str = "success"
 
 
 async def provide_session() -> AsyncGenerator[AsyncSession, None]:
-    """Give each request a session."""
     async with async_session() as session:
         yield session
 
 
-def show(user):
-    """Return a row of the ORM as what is answered."""
+def to_output(user: User) -> UserOut:
     return UserOut(user.id, user.username, user.email, user.active, user.created_date)
 
 
-async def save(session, user):
-    """Commit what was done to a user, and read it again."""
+async def save(session: AsyncSession, user: User) -> UserResponse:
+    """Commit the changes of a user, and read the stored row."""
     try:
         await session.commit()
     except IntegrityError:
         raise ClientException("That email already exists.") from None
     await session.refresh(user)
-    return UserAnswer(show(user))
+    return UserResponse(to_output(user))
 
 
 @get("/users")
@@ -81,31 +79,33 @@ async def read_users(
     after: Annotated[int, Parameter(ge=0)] = 0,
     limit: Annotated[int, Parameter(ge=1, le=1000)] = 100,
     email: str | None = None,
-) -> UsersAnswer:
+) -> UsersResponse:
     query = select(User).where(User.id > after)
     if email is not None:
         query = query.where(func.lower(User.email) == email.lower())
     users = await session.scalars(query.order_by(User.id).limit(limit))
-    return UsersAnswer(Users([show(user) for user in users]))
+    return UsersResponse(UserList([to_output(user) for user in users]))
 
 
 @get("/users/{user_id:int}")
-async def read_user(user_id: int, session: AsyncSession) -> UserAnswer:
+async def read_user(user_id: int, session: AsyncSession) -> UserResponse:
     user = await session.get(User, user_id)
     if not user:
         raise NotFoundException("User does not exist")
-    return UserAnswer(show(user))
+    return UserResponse(to_output(user))
 
 
 @post("/users")
-async def create_user(data: UserIn, session: AsyncSession) -> UserAnswer:
+async def create_user(data: UserIn, session: AsyncSession) -> UserResponse:
     user = User(username=data.username, email=data.email)
     session.add(user)
     return await save(session, user)
 
 
 @put("/users/{user_id:int}")
-async def update_user(user_id: int, data: UserIn, session: AsyncSession) -> UserAnswer:
+async def update_user(
+    user_id: int, data: UserIn, session: AsyncSession
+) -> UserResponse:
     user = await session.get(User, user_id)
     if not user:
         raise NotFoundException("User does not exist")

@@ -1,4 +1,4 @@
-"""The table and the bodies of the peers with pydantic and SQLAlchemy's own ORM."""
+"""The table, and the request and response bodies, of the FastAPI peers."""
 
 from datetime import datetime
 from typing import Annotated
@@ -9,7 +9,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
 class Base(DeclarativeBase):
-    """The declarative base."""
+    pass
 
 
 class User(Base):
@@ -41,15 +41,15 @@ class UserOut(BaseModel):
     created_date: datetime
 
 
-class UserAnswer(BaseModel):
+class UserResponse(BaseModel):
     status: str = "success"
     data: UserOut
 
 
-class Users(BaseModel):
+class UserList(BaseModel):
     users: list[UserOut]
 
 
-class UsersAnswer(BaseModel):
+class UsersResponse(BaseModel):
     status: str = "success"
-    data: Users
+    data: UserList

@@ -1,6 +1,7 @@
-"""The tutorial's way: Flask-RESTful, `User.query`, look before you insert."""
+"""The tutorial's way: Flask-RESTful, `User.query`, check before insert."""
 
 import os
+from typing import Any
 
 from email_validator import EmailNotValidError, validate_email
 from flask import Flask, request
@@ -13,8 +14,10 @@ app.config["SQLALCHEMY_DATABASE_URI"] = os.environ["SQLALCHEMY_URL"]
 db = SQLAlchemy(app)
 api = Api(app)
 
+Payload = dict[str, Any]
 
-class User(db.Model):
+
+class User(db.Model):  # type: ignore[name-defined]  # mypy cannot follow db.Model
     __tablename__ = "users"
 
     id = db.Column(db.Integer, primary_key=True, autoincrement=True)
@@ -23,7 +26,7 @@ class User(db.Model):
     active = db.Column(db.Boolean, default=True, nullable=False)
     created_date = db.Column(db.DateTime(timezone=True), default=func.now())
 
-    def to_json(self):
+    def to_json(self) -> Payload:
         return {
             "id": self.id,
             "username": self.username,
@@ -33,8 +36,8 @@ class User(db.Model):
         }
 
 
-def payload():
-    """Return the body's username and address, or None where they are not valid."""
+def parse_payload() -> tuple[str, str] | None:
+    """Return the username and the e-mail address, or None if one is invalid."""
     body = request.get_json()
     username, email = body.get("username"), body.get("email")
     if not isinstance(username, str) or not 1 <= len(username.strip()) <= 128:
@@ -48,13 +51,14 @@ def payload():
     return username.strip(), email
 
 
-def taken(email):
-    """Return the user who has an address, or None."""
-    return User.query.filter(func.lower(User.email) == email.lower()).first()
+def find_by_email(email: str) -> User | None:
+    query = User.query.filter(func.lower(User.email) == email.lower())
+    user: User | None = query.first()
+    return user
 
 
 class UsersList(Resource):
-    def get(self):
+    def get(self) -> Payload:
         users = User.query
         if "email" in request.args:
             users = users.filter(
@@ -68,12 +72,12 @@ class UsersList(Resource):
             "data": {"users": [user.to_json() for user in users]},
         }
 
-    def post(self):
-        fields = payload()
+    def post(self) -> Payload | tuple[Payload, int]:
+        fields = parse_payload()
         if fields is None:
             return {"status": "fail", "message": "Invalid payload."}, 400
         username, email = fields
-        if taken(email):
+        if find_by_email(email):
             return {"status": "fail", "message": "That email already exists."}, 400
         user = User(username=username, email=email)
         db.session.add(user)
@@ -82,20 +86,20 @@ class UsersList(Resource):
 
 
 class Users(Resource):
-    def get(self, user_id):
+    def get(self, user_id: int) -> Payload | tuple[Payload, int]:
         user = User.query.filter_by(id=user_id).first()
         if not user:
             return {"status": "fail", "message": "User does not exist"}, 404
         return {"status": "success", "data": user.to_json()}
 
-    def put(self, user_id):
-        fields = payload()
+    def put(self, user_id: int) -> Payload | tuple[Payload, int]:
+        fields = parse_payload()
         if fields is None:
             return {"status": "fail", "message": "Invalid payload."}, 400
         user = User.query.filter_by(id=user_id).first()
         if not user:
             return {"status": "fail", "message": "User does not exist"}, 404
-        other = taken(fields[1])
+        other = find_by_email(fields[1])
         if other and other.id != user.id:
             return {"status": "fail", "message": "That email already exists."}, 400
         user.username, user.email = fields

@@ -1,15 +1,36 @@
 """The admin's home page."""
 
+from collections.abc import Callable
+from typing import NamedTuple, TypedDict
+
 from flask_admin import AdminIndexView, expose
 
-from project.admin.guard import Guarded
-from project.api.users import figures
+from project.admin.security import AdminSecurityMixin
 
 
-class Home(Guarded, AdminIndexView):
-    """What this is, and how many users there are."""
+class Count(NamedTuple):
+    """A number of rows, which may be an estimate."""
+
+    number: int
+    is_exact: bool
+
+
+class Counts(TypedDict):
+    """The numbers that the home page shows."""
+
+    users: Count
+    active: Count
+
+
+class HomeView(AdminSecurityMixin, AdminIndexView):
+    """Shows how many users there are."""
+
+    def __init__(self, read_counts: Callable[[], Counts]) -> None:
+        super().__init__()
+        self.read_counts = read_counts
 
     @expose("/")
-    def index(self):
-        """Show the page."""
-        return self.render("users_admin/home.html", figures=figures.read())
+    def index(self) -> str:
+        """Render the page."""
+        page: str = self.render("admin_site/home.html", counts=self.read_counts())
+        return page

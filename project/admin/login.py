@@ -1,11 +1,16 @@
-"""Logging in to the admin: one operator, whom the settings name."""
+"""The admin's login for one operator, configured by ADMIN_USERNAME and ADMIN_PASSWORD.
+
+Loaded only under production settings.
+"""
 
 import hashlib
 import hmac
 import logging
+from collections.abc import Callable
 from functools import cached_property
 
-from flask import flash, redirect, request, session, url_for
+from flask import Flask, flash, redirect, request, session, url_for
+from flask.typing import ResponseReturnValue
 from flask_admin import expose
 from flask_login import LoginManager, UserMixin, login_user, logout_user
 from flask_wtf import FlaskForm
@@ -16,39 +21,41 @@ from werkzeug.exceptions import TooManyRequests
 from werkzeug.security import check_password_hash
 from wtforms import PasswordField, StringField
 
-from project import passwords
-from project.admin.home import Home
+from project.admin import passwords
+from project.admin.home import Counts, HomeView
+from project.config import Settings
 
 log = logging.getLogger(__name__)
 
-# Tries to log in, for each client's address and each worker process.
-TRIES = parse_many("5 per minute; 30 per hour")
-# No password is longer, and a hash of endless text is work for nothing.
+# Login attempts per client address and worker process.
+RATE_LIMITS = parse_many("5 per minute; 30 per hour")
 
 
 class Operator(UserMixin):
-    """Who may log in.
+    """The account that can log in."""
 
-    Args:
-        settings: the application's configuration.
-    """
+    def __init__(self, username: str, password_hash: str) -> None:
+        self.username = username
+        self.password_hash = password_hash
 
-    def __init__(self, settings):
-        self.username = settings["ADMIN_USERNAME"]
-        self.password = settings["ADMIN_PASSWORD"]
+    def get_id(self) -> str:
+        """Return the id that the session stores.
 
-    def get_id(self):
-        """Return what a session keeps; a new name or password ends every session."""
-        return hashlib.sha256(f"{self.username} {self.password}".encode()).hexdigest()
-
-    def has(self, username, password):
-        """Return whether these are the name and the password.
-
-        A wrong name takes as long as a wrong password.
+        It depends on the password, so that a new password ends every session.
         """
-        named = hmac.compare_digest(username.encode(), self.username.encode())
-        fits = check_password_hash(self.password, password[: passwords.MAX_LENGTH])
-        return named and fits
+        credentials = f"{self.username} {self.password_hash}"
+        return hashlib.sha256(credentials.encode()).hexdigest()
+
+    def check_credentials(self, username: str, password: str) -> bool:
+        """Return whether the credentials are correct.
+
+        The password is also hashed if the username is wrong, so that the time does
+        not reveal which of them is wrong.
+        """
+        same_name = hmac.compare_digest(username.encode(), self.username.encode())
+        # No valid password is longer, and hashing a long text takes long.
+        password = password[: passwords.MAX_LENGTH]
+        return check_password_hash(self.password_hash, password) and same_name
 
 
 class LoginForm(FlaskForm):
@@ -58,52 +65,50 @@ class LoginForm(FlaskForm):
     password = PasswordField("Password")
 
 
-class HomeWithLogin(Home):
-    """The home page, and the ways in and out.
+class HomeViewWithLogin(HomeView):
+    """The home page with the views for login and logout."""
 
-    Args:
-        settings: the application's configuration.
-    """
-
-    def __init__(self, settings):
-        super().__init__()
-        self.operator = Operator(settings)
+    def __init__(self, read_counts: Callable[[], Counts], operator: Operator) -> None:
+        super().__init__(read_counts)
+        self.operator = operator
 
     @cached_property
-    def brake(self):
-        """What counts the tries; its thread would not come along over a fork."""
+    def rate_limiter(self) -> MovingWindowRateLimiter:
+        """Counts login attempts. Created on first use, because it has a thread."""
         return MovingWindowRateLimiter(MemoryStorage())
 
-    def load(self, id):
-        """Return the operator where the session's id is theirs, and None elsewhere."""
-        return self.operator if id == self.operator.get_id() else None
+    def load_operator(self, operator_id: str) -> Operator | None:
+        """Return the operator of a session, or None if the session is outdated."""
+        return self.operator if operator_id == self.operator.get_id() else None
 
     @expose("/login", methods=("GET", "POST"))
-    def login(self):
-        """Show the form, or take it."""
+    def login(self) -> ResponseReturnValue:
+        """Show the login form, or log in and redirect to the page in `next`."""
         form = LoginForm()
         home, target = url_for("admin.index"), request.args.get("next", "")
         if not target.startswith(home) or "\\" in target:
             target = home
-        if form.validate_on_submit() and self.let_in(form):
+        if form.validate_on_submit() and self.authenticate(form):
             return redirect(target)
-        return self.render("users_admin/login.html", form=form)
+        page: str = self.render("admin_site/login.html", form=form)
+        return page
 
-    def let_in(self, form):
-        """Return whether the form opened the door.
+    def authenticate(self, form: LoginForm) -> bool:
+        """Start a session if the form's credentials are correct.
 
         Raises:
-            TooManyRequests: there were too many tries.
+            TooManyRequests: the client has exceeded the rate limits.
         """
-        address = request.remote_addr
-        if not all(self.brake.hit(limit, address) for limit in TRIES):
-            log.warning("%s tried too often to log in", address)
+        address = request.remote_addr or ""
+        if not all(self.rate_limiter.hit(limit, address) for limit in RATE_LIMITS):
+            log.warning("%s exceeded the rate limit of the login", address)
             raise TooManyRequests("Too many tries: wait a minute, then try again.")
-        if not self.operator.has(form.username.data or "", form.password.data or ""):
+        username, password = form.username.data or "", form.password.data or ""
+        if not self.operator.check_credentials(username, password):
             log.warning("%s failed to log in", address)
             flash("The username or the password is wrong.", "error")
             return False
-        # What was there before the login does not reach past it.
+        # Protects against session fixation.
         session.clear()
         session.permanent = True
         login_user(self.operator)
@@ -111,7 +116,7 @@ class HomeWithLogin(Home):
         return True
 
     @expose("/logout", methods=("POST",))
-    def logout(self):
+    def logout(self) -> ResponseReturnValue:
         """End the session."""
         log.info("%s logged out", self.operator.username)
         logout_user()
@@ -119,15 +124,18 @@ class HomeWithLogin(Home):
         return redirect(url_for("admin.login"))
 
 
-def register(app, home):
-    """Let Flask-Login find the operator.
+def create_home_view(
+    app: Flask, settings: Settings, read_counts: Callable[[], Counts]
+) -> HomeViewWithLogin:
+    """Create the home page with a login, and register the operator with Flask-Login.
 
-    Its `init_app` would add a hook to every request of the application, for a cookie
-    that outlives the session; there is none here.
-
-    Args:
-        app: the Flask application.
-        home: its HomeWithLogin.
+    `LoginManager.init_app` is not called: it would add a function to every request of
+    the API, for a "remember me" cookie that does not exist here.
     """
-    app.login_manager = LoginManager()
-    app.login_manager.user_loader(home.load)
+    assert settings.ADMIN_USERNAME and settings.ADMIN_PASSWORD
+    operator = Operator(settings.ADMIN_USERNAME, settings.ADMIN_PASSWORD)
+    home = HomeViewWithLogin(read_counts, operator)
+    login_manager = LoginManager()
+    login_manager.user_loader(home.load_operator)
+    app.login_manager = login_manager  # type: ignore[attr-defined]
+    return home

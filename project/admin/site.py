@@ -1,22 +1,25 @@
-"""The admin of an application: one Flask-Admin, its pages and their files."""
+"""The Flask-Admin site: its home page, templates and static files."""
 
-from flask import Blueprint
+from collections.abc import Callable
+
+from flask import Blueprint, Flask
 from flask_admin import Admin
+from flask_admin.base import BaseView
 from flask_admin.theme import Bootstrap4Theme
 from flask_wtf.csrf import generate_csrf
 
-from project import db
-from project.admin import login
-from project.admin.home import Home
-from project.api.users.admin import UsersAdminView
-from project.api.users.models import User
+from project.admin.home import Counts, HomeView
+from project.config import Settings
 
 
-def register(app):
+def init_admin(
+    app: Flask, settings: Settings, view: BaseView, read_counts: Callable[[], Counts]
+) -> None:
     """Serve the admin at `/admin/`.
 
     Args:
-        app: the Flask application; its settings say whether one has to log in.
+        view: the pages of the users.
+        read_counts: called by the home page.
     """
     files = Blueprint(
         "admin_files",
@@ -27,11 +30,12 @@ def register(app):
     )
     app.register_blueprint(files)
     app.jinja_env.globals["csrf_token"] = generate_csrf
-    if app.config["ADMIN_LOGIN"]:
-        home = login.HomeWithLogin(app.config)
-        login.register(app, home)
+    if settings.ADMIN_REQUIRES_LOGIN:
+        from project.admin.login import create_home_view
+
+        home: HomeView = create_home_view(app, settings, read_counts)
     else:
-        home = Home()
-    theme = Bootstrap4Theme(base_template="users_admin/base.html")
+        home = HomeView(read_counts)
+    theme = Bootstrap4Theme(base_template="admin_site/base.html")
     admin = Admin(app, name="Users service", index_view=home, theme=theme)
-    admin.add_view(UsersAdminView(User, db, name="Users"))
+    admin.add_view(view)

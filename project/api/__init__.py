@@ -1,1 +1,1 @@
-"""The resources that the service offers over HTTP."""
+"""The HTTP API."""

@@ -1,22 +1,24 @@
-"""`GET /health`: whether the service can do its work."""
+"""`GET /health`: whether the service can use its database."""
 
-from flask import Blueprint
+from flask import Blueprint, Response
 from flask_restful import Resource
 
-from project import database, db
-from project.jsend import Api, answer
+from project import db
+from project.database.availability import ping
+from project.database.engines import AUTOCOMMIT
+from project.web.responses import Api, json_response
 
 health_blueprint = Blueprint("health", __name__)
 api = Api(health_blueprint)
 
 
 class Health(Resource):
-    """Readiness: the process and the database behind it."""
+    """Readiness: the error handler answers 503 if the database is unavailable."""
 
-    def get(self):
-        """Answer 200 where the database answers; the error handler makes it 503."""
-        database.ping(db.engines[database.AUTOCOMMIT])
-        return answer(data={"database": "up"})
+    def get(self) -> Response:
+        """Ping the database."""
+        ping(db.engines[AUTOCOMMIT])
+        return json_response(data={"database": "up"})
 
 
 api.add_resource(Health, "/health")

@@ -1,20 +1,20 @@
 """`GET /ping`: whether the process answers."""
 
-from flask import Blueprint
+from flask import Blueprint, Response
 from flask_restful import Resource
 
-from project.jsend import Api, answer
+from project.web.responses import Api, json_response
 
 ping_blueprint = Blueprint("ping", __name__)
 api = Api(ping_blueprint)
 
 
 class Ping(Resource):
-    """A sign of life that never touches the database."""
+    """Liveness: does not use the database."""
 
-    def get(self):
+    def get(self) -> Response:
         """Answer `pong!`."""
-        return answer(message="pong!")
+        return json_response(message="pong!")
 
 
 api.add_resource(Ping, "/ping")

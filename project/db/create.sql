@@ -1,6 +1,6 @@
--- Create the databases that are not there; it can run again.
--- Lower-casing knows every letter, whatever the machine's locale: the unique index
--- on lower(email) depends on it.
+-- Create the databases that do not exist. The file can run again.
+-- The locale makes lower() fold the letters of every alphabet. The unique index on
+-- lower(email) depends on it.
 SELECT format(
     'CREATE DATABASE %I TEMPLATE template0 ENCODING ''UTF8'''
     ' LOCALE_PROVIDER builtin BUILTIN_LOCALE ''C.UTF-8''', name)

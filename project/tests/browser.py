@@ -1,70 +1,75 @@
-"""A real browser for the functional tests of the web pages."""
+"""Fixtures that drive a real browser, for the tests of the web pages."""
+
+from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
 import pytest
 
-# What Debian, Ubuntu and a machine with Google's package call it.
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-ARGUMENTS = [
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, ConsoleMessage, Page, Request
+
+# The command's name on Debian, on Ubuntu and in Google's package.
+COMMANDS = ("chromium", "chromium-browser", "google-chrome")
+OPTIONS = [
     "--disable-gpu",
-    # A container's /dev/shm is too small for it.
+    # /dev/shm of a container is too small for Chromium.
     "--disable-dev-shm-usage",
-    # Nothing of a page may come from anywhere else.
+    # The pages must not load anything from another host.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
 
 
-def do_without(what):
-    """Skip the test, or fail it in CI, where nothing may be left out.
-
-    Args:
-        what: what is missing, and how to get it.
-    """
-    give_up = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-    give_up(f"this test needs {what}")
+def skip_or_fail(requirement: str) -> NoReturn:
+    """Skip the test because a requirement is missing; in CI, fail it."""
+    message = f"this test needs {requirement}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)
 
 
 @pytest.fixture(scope="session")
-def browser():
-    """A headless Chromium of the machine, driven by Playwright."""
+def browser() -> Iterator[Browser]:
+    """The installed Chromium, headless."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        do_without("Playwright: `pipenv sync --all`")
-    program = next(filter(None, map(shutil.which, NAMES)), None)
-    if program is None:
-        do_without("Chromium: `apt-get install chromium`")
+        skip_or_fail("Playwright: `pipenv sync --all`")
+    path = next((path for name in COMMANDS if (path := shutil.which(name))), None)
+    if path is None:
+        skip_or_fail("Chromium: `apt-get install chromium`")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
-        yield browser
-        browser.close()
+        chromium = playwright.chromium.launch(executable_path=path, args=OPTIONS)
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture
-def browser_page(browser):
-    """An empty page of a new browser session, which forgets all at its end.
+def browser_page(browser: Browser) -> Iterator[Page]:
+    """An empty page in a new browser context.
 
-    The test fails where the page asks another host for something, breaks its content
-    security policy, or has a script that ends in an error.
+    The test fails if the page sends a request to another host, violates its content
+    security policy, or raises an uncaught script error.
     """
-    wrong = []
+    violations: list[str] = []
 
-    def check_host(request):
+    def check_host(request: Request) -> None:
         if urlsplit(request.url).hostname not in ("127.0.0.1", None):
-            wrong.append(f"outside: {request.url}")
+            violations.append(f"request to another host: {request.url}")
 
-    def check_console(message):
+    def check_console(message: ConsoleMessage) -> None:
         if "Content Security Policy" in message.text:
-            wrong.append(message.text)
+            violations.append(message.text)
 
     with browser.new_context() as context:
         page = context.new_page()
         page.set_default_timeout(10_000)
         page.on("request", check_host)
         page.on("console", check_console)
-        page.on("pageerror", lambda error: wrong.append(f"script: {error}"))
+        page.on("pageerror", lambda error: violations.append(f"script: {error}"))
         yield page
-    assert not wrong, wrong
+    assert not violations, violations

@@ -1,52 +1,51 @@
-"""Fixtures: a real PostgreSQL, the application on it, and users to work with."""
+"""Shared fixtures: a PostgreSQL server, the application on it, and its users."""
 
 import contextvars
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import Result
+from flask import Flask
 from flask.testing import FlaskClient
+from flask_sqlalchemy import SQLAlchemy
 
+from project import create_app, db
+from project.api.users.models import User
 from project.config import Environment, ProductionConfig
+from project.database import embedded, migrations
+from project.tests.browser import browser, browser_page
+from project.tests.client import IsolatedClient
+from project.tests.types import AddUser, CreateProductionApp, RunCommand
 
-# Whatever the developer's own environment says, the tests have their own settings,
-# and so has the application that `manage` builds where it is imported.
+__all__ = ["browser", "browser_page"]
+
+# The tests ignore the developer's environment. `manage` builds its application when
+# a test module imports it, so the variables are removed here, before that.
 TEST_URL = os.environ.get("DATABASE_TEST_URL")
 for name in Environment.model_fields:
     os.environ.pop(name, None)
 os.environ["APP_SETTINGS"] = "project.config.TestingConfig"
 
-from project import create_app, db, embedded, schema  # noqa: E402
-from project.api.users.models import User  # noqa: E402
-from project.tests.browser import browser, browser_page  # noqa: E402, F401
-
-
-class IsolatedClient(FlaskClient):
-    """A test client whose requests share no context with the test, as in production.
-
-    Flask lets a request use the application context that is there; then a session
-    left over from a failed request would serve the next one, too.
-    """
-
-    def open(self, *args, **kwargs):
-        """Make a request in an empty context."""
-        return contextvars.Context().run(super().open, *args, **kwargs)
-
 
 @pytest.fixture(scope="session", autouse=True)
-def database_url():
-    """The tests' database: DATABASE_TEST_URL's, or a throwaway server's."""
-    if not TEST_URL:
+def database_url() -> str:
+    """URL of the test database: DATABASE_TEST_URL or a temporary embedded server."""
+    if TEST_URL:
+        url = TEST_URL
+    else:
         folder = Path(tempfile.mkdtemp(prefix="users_test_"))
-    url = TEST_URL or embedded.start(folder, "users_test", keep=False)
+        url = embedded.start(folder, "users_test", keep=False)
     os.environ["DATABASE_TEST_URL"] = url
     return url
 
 
 @pytest.fixture(scope="module")
-def test_app(database_url):
-    """The application under TestingConfig."""
+def test_app(database_url: str) -> Iterator[Flask]:
+    """The application under TestingConfig, with its context pushed."""
     app = create_app("project.config.TestingConfig")
     app.test_client_class = IsolatedClient
     with app.app_context():
@@ -54,19 +53,19 @@ def test_app(database_url):
 
 
 @pytest.fixture(scope="module")
-def test_database(test_app):
+def test_database(test_app: Flask) -> Iterator[SQLAlchemy]:
     """The database with a fresh schema, dropped at the end of the module."""
-    schema.recreate()
+    migrations.recreate(db)
     yield db
-    # An open transaction would block the tables' end.
+    # An open transaction would block DROP TABLE.
     db.session.remove()
     db.drop_all()
 
 
 @pytest.fixture
-def empty_database(test_database):
-    """The database without a user, and ids that begin at 1."""
-    # A transaction that a test left open would block the TRUNCATE.
+def empty_database(test_database: SQLAlchemy) -> SQLAlchemy:
+    """The database without users; ids start at 1."""
+    # A transaction that the previous test left open would block TRUNCATE.
     test_database.session.remove()
     with test_database.engine.begin() as connection:
         connection.exec_driver_sql("TRUNCATE users RESTART IDENTITY")
@@ -74,22 +73,22 @@ def empty_database(test_database):
 
 
 @pytest.fixture
-def client(test_app, empty_database):
-    """A client of the API, whose users table is empty."""
+def client(test_app: Flask, empty_database: SQLAlchemy) -> FlaskClient:
+    """An API client; the users table is empty."""
     return test_app.test_client()
 
 
 @pytest.fixture(scope="module")
-def production():
-    """A function that builds an app under production settings, with some changed."""
+def create_production_app() -> Iterator[CreateProductionApp]:
+    """Factory of applications on ProductionConfig; disposes of their engines."""
     apps = []
 
-    def _production(**settings):
+    def create(**settings: Any) -> Flask:
         app = create_app(type("Settings", (ProductionConfig,), settings))
         apps.append(app)
         return app
 
-    yield _production
+    yield create
     for app in apps:
         with app.app_context():
             for engine in db.engines.values():
@@ -97,24 +96,25 @@ def production():
 
 
 @pytest.fixture
-def invoke(test_app, empty_database):
-    """A function that runs a command on the tests' database."""
-
+def run_command(test_app: Flask, empty_database: SQLAlchemy) -> RunCommand:
+    """Function that runs a command of manage.py on the test database."""
     import manage
 
-    def _invoke(*arguments, app=test_app, **options):
-        invoke = schema.with_commands(app).test_cli_runner().invoke
-        # In an empty context: the command has to find its application by itself.
-        return contextvars.Context().run(invoke, manage.cli, arguments, **options)
+    def run(*arguments: str, app: Flask | None = None, **options: Any) -> Result:
+        runner = migrations.init_migrate(app or test_app, db).test_cli_runner()
+        # In an empty context, so that the command has to push its own application.
+        return contextvars.Context().run(
+            runner.invoke, manage.cli, arguments, **options
+        )
 
-    return _invoke
+    return run
 
 
-@pytest.fixture(scope="function")
-def add_user(empty_database):
-    """A function that adds a user and returns it."""
+@pytest.fixture
+def add_user(empty_database: SQLAlchemy) -> AddUser:
+    """Function that inserts a user and returns it."""
 
-    def _add_user(username, email, **fields):
+    def add(username: str, email: str, **fields: Any) -> User:
         user = User(username=username, email=email, **fields)
         db.session.add(user)
         db.session.commit()
@@ -122,4 +122,4 @@ def add_user(empty_database):
         db.session.close()
         return user
 
-    return _add_user
+    return add

@@ -1,41 +1,49 @@
-"""What the API's document cannot tell Schemathesis."""
+"""Schemathesis hooks for rules that the OpenAPI document cannot express."""
 
 import os
 from functools import cache
+from typing import Any
 from urllib.parse import urlencode
 
 import psycopg2
 import schemathesis
+from psycopg2.extensions import connection as Connection
 
-RENAME = """
+FREE_EMAIL = """
     UPDATE users SET email = gen_random_uuid() || '@renamed.example'
     WHERE lower(email) = lower(%s) AND id::text <> %s
 """
 
 
 @cache
-def connect():
-    """Return a connection to the database of the service."""
+def connect() -> Connection:
+    """Return a connection to the service's database."""
     connection = psycopg2.connect(os.environ["DATABASE_TEST_URL"])
     connection.autocommit = True
     return connection
 
 
 @schemathesis.hook
-def filter_query(context, query):
-    """Leave out what is too long for a URL: gunicorn refuses it, not the service."""
+def filter_query(
+    context: schemathesis.HookContext, query: dict[str, Any] | None
+) -> bool:
+    """Skip queries that are too long for a URL: gunicorn refuses them."""
     return len(urlencode(query or {}, errors="replace")) < 8000
 
 
 @schemathesis.hook
-def before_call(context, case, kwargs):
-    """Make sure that no other user has the address in a body.
+def before_call(
+    context: schemathesis.HookContext,
+    case: schemathesis.Case[Any],
+    kwargs: dict[str, Any],
+) -> None:
+    """Free the e-mail address of the body if another user has it.
 
-    A valid body is refused where its address is taken: what is right for the service
-    would look like a valid body that it does not understand.
+    The service refuses a valid body with a taken address. Schemathesis would report
+    that as a valid body that was refused.
     """
     email = case.body.get("email") if isinstance(case.body, dict) else None
     if isinstance(email, str) and email.isprintable():
-        id = (case.path_parameters or {}).get("user_id")
+        user_id = (case.path_parameters or {}).get("user_id")
         with connect().cursor() as cursor:
-            cursor.execute(RENAME, [email, str(id)])
+            cursor.execute(FREE_EMAIL, [email, str(user_id)])

@@ -1,11 +1,12 @@
 "use strict";
 
-// Flask-Admin puts such handlers into attributes, which the pages' policy forbids.
+// Flask-Admin's own event handlers are in attributes, which the Content Security Policy
+// of the pages does not allow.
 
 document.addEventListener("click", (event) => {
   const link = event.target.closest("a");
   if (!link) return;
-  // Links that do something here, and lead nowhere.
+  // Links that are handled by a script.
   if (/^(#|javascript:)/.test(link.getAttribute("href"))) event.preventDefault();
   if (link.dataset.action) modelActions.execute(link.dataset.action);
 });
@@ -15,8 +16,8 @@ document.addEventListener("submit", (event) => {
   if (question && !confirm(question)) event.preventDefault();
 });
 
-// The inline editor, which is loaded after this, would run every value that looks like
-// a list or an object as a script: a username, too.
+// The inline editor, which is loaded later, evaluates every value that looks like a list
+// or an object as JavaScript. A username may look so.
 $(() => {
   if (!$.fn.editableutils) return;
   $.fn.editableutils.getConfigData = ([link]) => {

@@ -1,4 +1,4 @@
-"""`GET /openapi.json`, the API's document, and `GET /docs`, the page to try it on."""
+"""`GET /openapi.json`, the OpenAPI document, and `GET /docs`, Swagger UI for it."""
 
 from functools import cache
 from importlib.resources import files
@@ -9,16 +9,17 @@ from flask import Blueprint, Response, abort, current_app, send_file
 
 openapi_blueprint = Blueprint("openapi", __name__)
 
-OWN = Path(__file__).parent / "static"
+STATIC = Path(__file__).parent / "static"
 SWAGGER_UI = Path(str(files("flask_swagger_ui"))) / "dist"
+# The folder of each file that the page loads.
 ASSETS = {
-    "docs.js": OWN,
+    "docs.js": STATIC,
     "swagger-ui.css": SWAGGER_UI,
     "swagger-ui-bundle.js": SWAGGER_UI,
     "favicon-32x32.png": SWAGGER_UI,
 }
-# The page loads its own files and asks this service, nothing else; nobody frames it.
-POLICY = (
+# The page loads files and sends requests only to this service. Framing is forbidden.
+CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
     " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
@@ -26,18 +27,18 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
-    "Content-Security-Policy": POLICY,
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
 }
 
 
 @cache
-def published(secured):
-    """Return the document as JSON.
+def openapi_json(secured: bool) -> bytes:
+    """Return the OpenAPI document as JSON.
 
-    It is built when it is first asked for; its parts are imported then, too.
+    The modules that build it are imported on the first request.
 
     Args:
-        secured: whether the users are behind a token.
+        secured: whether `/users` needs a token.
     """
     from project.api.openapi import document
 
@@ -45,28 +46,28 @@ def published(secured):
 
 
 @openapi_blueprint.get("/openapi.json")
-def show_document():
-    """Answer the OpenAPI document."""
-    body = published(bool(current_app.config["API_TOKENS"]))
+def show_document() -> Response:
+    """Return the OpenAPI document."""
+    body = openapi_json(secured=bool(current_app.config["API_TOKENS"]))
     return Response(body, headers=HEADERS, content_type="application/json")
 
 
-def send(path):
-    """Answer a file, with the headers of a page."""
-    answer = send_file(path)
-    answer.headers.update(HEADERS)
-    return answer
+def send_with_headers(path: Path) -> Response:
+    """Return a file with the headers of the page."""
+    response = send_file(path)
+    response.headers.update(HEADERS)
+    return response
 
 
 @openapi_blueprint.get("/docs")
-def show_page():
-    """Answer the page that shows the document."""
-    return send(OWN / "docs.html")
+def show_page() -> Response:
+    """Return the page."""
+    return send_with_headers(STATIC / "docs.html")
 
 
 @openapi_blueprint.get("/docs/<name>", endpoint="static")
-def show_asset(name):
-    """Answer one of the page's files."""
+def show_asset(name: str) -> Response:
+    """Return a file that the page loads."""
     if name not in ASSETS:
         abort(404)
-    return send(ASSETS[name] / name)
+    return send_with_headers(ASSETS[name] / name)

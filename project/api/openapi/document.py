@@ -1,34 +1,37 @@
-"""The OpenAPI document, put together from its operations and their parts."""
+"""The OpenAPI document, assembled from its operations and components."""
 
 import copy
+from collections.abc import Mapping
+from typing import Any
 
 from project.api.openapi.operations import OPERATIONS
-from project.api.openapi.parts import SCHEMAS, envelope
+from project.api.openapi.parts import SCHEMAS, Json, envelope
 from project.api.users import schemas
 
 DESCRIPTION = """\
-Users with a username and an e-mail address of their own.
+Users with a username and a unique e-mail address.
 
-Every answer is JSON with a `status`: `success`, `fail` (a mistake of the client's, 4xx)
-or `error` (one of ours, 5xx). A method that a URL does not have is answered 405, with
-`Allow`; HEAD is answered as GET, without the body, and OPTIONS with the methods.
+Every response is JSON with a `status`: `success`, `fail` (the client's error, 4xx) or
+`error` (the server's error, 5xx). A method that a URL does not support is answered with
+405 and `Allow`; HEAD is answered like GET, without the body, and OPTIONS with the
+methods.
 
-Two clients never overwrite each other's changes: send the `ETag` that you read as
-`If-Match` with the change, and begin anew where the answer is 412.
+To avoid overwriting the changes of other clients, send the `ETag` of the user that you
+have read as `If-Match` with the change. If the response is 412, read the user again.
 """
 
-message = {"type": "string"}
+MESSAGE: Json = {"type": "string"}
 ENVELOPES = {
-    "Refusal": envelope("fail", message=message),
-    "Failure": envelope("error", message=message),
+    "Refusal": envelope("fail", message=MESSAGE),
+    "Failure": envelope("error", message=MESSAGE),
 }
 ENVELOPES["Refusal"]["properties"]["errors"] = {
-    "description": "What is wrong with each field or parameter at fault.",
+    "description": "The reason for each invalid field or parameter.",
     "type": "object",
     "additionalProperties": {"type": "string"},
 }
 
-PARAMETERS = {
+PARAMETERS: Json = {
     "user_id": {
         "name": "user_id",
         "in": "path",
@@ -39,45 +42,49 @@ PARAMETERS = {
     "If-Match": {
         "name": "If-Match",
         "in": "header",
-        "description": "Only where the user still has this `ETag`, or one of several"
-        " that commas separate; `*` is any.",
+        "description": "Change the user only if this is its `ETag`. May be a list"
+        " separated by commas; `*` matches every version.",
         "schema": {"type": "string"},
     },
     "If-None-Match": {
         "name": "If-None-Match",
         "in": "header",
-        "description": "304 where the user still has this `ETag`, or one of several"
-        " that commas separate.",
+        "description": "Answer 304 if this is the user's `ETag`. May be a list"
+        " separated by commas.",
         "schema": {"type": "string"},
     },
 }
 
 
-def header(description, example, kind="string", required=True):
-    """Return the description of an answer's header."""
+def header(
+    description: str, example: object, type_: str = "string", required: bool = True
+) -> Json:
+    """Return the description of a response header."""
     return {
         "description": description,
         "required": required,
-        "schema": {"type": kind},
+        "schema": {"type": type_},
         "example": example,
     }
 
 
-HEADERS = {
+HEADERS: Json = {
     "ETag": header("The user's version; it changes with each write.", '"748"'),
     "Link": header(
-        "The page after this one; it is left out on the last page.",
+        "The URL of the next page; absent on the last page.",
         '<http://127.0.0.1:5000/users?limit=1&after=1>; rel="next"',
         required=False,
     ),
     "Location": header("The user's URL.", "/users/1"),
-    "Retry-After": header("Ask again after so many seconds.", 2, "integer"),
-    "WWW-Authenticate": header("What is asked for.", 'Bearer realm="users"'),
+    "Retry-After": header("Seconds until the next attempt.", 2, "integer"),
+    "WWW-Authenticate": header(
+        "The authentication scheme and the reason.", 'Bearer realm="users"'
+    ),
 }
 
 
-def links(operations):
-    """Return where the answer to a new user leads: to each operation on that user."""
+def links(operations: Mapping[tuple[str, str], Json]) -> Json:
+    """Return the links from a new user to each operation on a single user."""
     return {
         operation["operationId"]: {
             "operationId": operation["operationId"],
@@ -88,16 +95,16 @@ def links(operations):
     }
 
 
-def build(secured):
+def build(secured: bool) -> Json:
     """Return the document.
 
     Args:
-        secured: whether the users are behind a token; the operations say so, and how
-            they refuse, only then.
+        secured: whether `/users` needs a token. Otherwise the document contains no
+            security requirements and no 401 and 403.
     """
     operations = copy.deepcopy(OPERATIONS)
     operations["post", "/users"]["responses"]["201"]["links"] = links(operations)
-    paths = {}
+    paths: dict[str, dict[str, Any]] = {}
     for (method, path), operation in operations.items():
         operation["tags"] = ["users" if path.startswith("/users") else "service"]
         if secured and "401" in operation["responses"]:

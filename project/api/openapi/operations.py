@@ -1,200 +1,210 @@
-"""Every operation of the API: what it takes and answers, and an example of each."""
+"""The operations of the API: parameters, responses, and an example of each."""
 
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from project import auth, errors
 from project.api.openapi.parts import (
     USER,
-    answer,
-    body,
+    Json,
     example,
     query_parameters,
     reference,
     refusal,
+    request_body,
+    response,
     success,
 )
+from project.api.users import schemas
+from project.api.users.errors import EmailTaken, StaleVersion, UserNotFound
+from project.web import auth, errors
 
-ID = [reference("parameters", "user_id")]
-IF_MATCH = [reference("parameters", "If-Match")]
-IF_NONE_MATCH = [reference("parameters", "If-None-Match")]
+USER_ID = reference("parameters", "user_id")
+IF_MATCH = reference("parameters", "If-Match")
+IF_NONE_MATCH = reference("parameters", "If-None-Match")
 
-user = reference("schemas", "User")
-page = {
+USER_SCHEMA = reference("schemas", "User")
+PAGE_SCHEMA: Json = {
     "type": "object",
     "required": ["users", "next"],
     "properties": {
-        "users": {"type": "array", "items": user},
+        "users": {"type": "array", "items": USER_SCHEMA},
         "next": {"type": ["string", "null"], "format": "uri"},
     },
 }
-up = {
+HEALTH_SCHEMA: Json = {
     "type": "object",
     "required": ["database"],
     "properties": {"database": {"const": "up"}},
 }
-next_page = "http://127.0.0.1:5000/users?limit=1&after=1"
+NEXT_PAGE = "http://127.0.0.1:5000/users?limit=1&after=1"
 
-unavailable = {
-    "503": answer(
+UNAVAILABLE: Json = {
+    "503": response(
         "The database is not available.",
         reference("schemas", "Failure"),
-        ["Retry-After"],
+        ("Retry-After",),
         unavailable={"status": "error", "message": errors.UNAVAILABLE},
     )
 }
-refused_token = {
+UNAUTHORIZED: Json = {
     "401": refusal(
-        "There is no token, or it is not valid.",
-        ["WWW-Authenticate"],
+        "The token is missing or not valid.",
+        ("WWW-Authenticate",),
         missing=auth.TokenMissing(),
         unknown=auth.TokenUnknown(),
     )
 }
-refused_write = {
+READ_ONLY_TOKEN: Json = {
     "403": refusal(
         "The token is limited to reading.",
-        ["WWW-Authenticate"],
+        ("WWW-Authenticate",),
         read_only=auth.TokenReadOnly(),
     )
 }
-refused_query = {
+INVALID_QUERY: Json = {
     "400": refusal(
-        "A parameter is unknown, given twice or out of range.",
+        "A parameter is unknown, repeated or out of range.",
         invalid=errors.InvalidQuery({"limit": "Input should be a whole number"}),
     )
 }
-refused_body = {
+INVALID_BODY: Json = {
     "400": refusal(
-        "The body is not what is asked for, or another user has the address.",
+        "The body is not valid, or another user has the address.",
         invalid=errors.InvalidPayload({"email": "Input should be a valid string"}),
         not_json=errors.InvalidPayload(),
-        taken=errors.EmailTaken(),
+        taken=EmailTaken(),
     ),
-    "413": refusal("The body is over 64 KiB.", too_large=RequestEntityTooLarge()),
+    "413": refusal("The body exceeds 64 KiB.", too_large=RequestEntityTooLarge()),
     "415": refusal("The body is not JSON.", not_json=errors.NotJson()),
 }
-no_user = {"404": refusal("No user has the id.", no_user=errors.UserNotFound())}
-stale = {
+NOT_FOUND: Json = {"404": refusal("No user has the id.", no_user=UserNotFound())}
+STALE: Json = {
     "412": refusal(
-        "The user has changed since the version that `If-Match` names.",
-        stale=errors.StaleVersion(),
+        "The user has changed since the version in `If-Match`.",
+        stale=StaleVersion(),
     )
 }
-unchanged = {
+NOT_MODIFIED: Json = {
     "304": {
-        "description": "The client has this version; there is no body.",
+        "description": "The client has the current version; there is no body.",
         "headers": {"ETag": reference("headers", "ETag")},
     }
 }
-updated = {
-    "200": success("The user as it is now.", ["ETag"], "1 was updated!", user, USER)
+UPDATED: Json = {
+    "200": success("The changed user.", ("ETag",), "1 was updated!", USER_SCHEMA, USER)
 }
 
-OPERATIONS = {
+# By method and path.
+OPERATIONS: dict[tuple[str, str], Json] = {
     ("get", "/ping"): {
         "operationId": "ping",
-        "summary": "Show that the process answers",
-        "responses": {"200": success("It does.", message="pong!")},
+        "summary": "Check whether the process answers",
+        "responses": {"200": success("It answers.", message="pong!")},
     },
     ("get", "/health"): {
         "operationId": "health",
-        "summary": "Show whether the database answers",
+        "summary": "Check whether the database answers",
         "responses": {
-            "200": success("It does.", data=up, shown={"database": "up"}),
-            **unavailable,
+            "200": success(
+                "It answers.", data=HEALTH_SCHEMA, example={"database": "up"}
+            ),
+            **UNAVAILABLE,
         },
     },
     ("get", "/users"): {
         "operationId": "listUsers",
-        "summary": "List a page of users, in the order of their ids",
-        "description": "`next`, and the header `Link`, lead to the page after it, until"
-        " there is none.",
-        "parameters": query_parameters("Page"),
+        "summary": "List a page of users in the order of their ids",
+        "description": "`next` and the header `Link` contain the URL of the next page;"
+        " on the last page `next` is null.",
+        "parameters": query_parameters(schemas.PageQuery),
         "responses": {
             "200": success(
                 "A page.",
-                ["Link"],
-                data=page,
-                shown={"users": [USER], "next": next_page},
+                ("Link",),
+                data=PAGE_SCHEMA,
+                example={"users": [USER], "next": NEXT_PAGE},
             ),
-            **refused_query,
-            **refused_token,
-            **unavailable,
+            **INVALID_QUERY,
+            **UNAUTHORIZED,
+            **UNAVAILABLE,
         },
     },
     ("post", "/users"): {
         "operationId": "addUser",
         "summary": "Add a user",
-        "requestBody": body("NewUser", example("NewUser")),
+        "requestBody": request_body("NewUser", example(schemas.NewUser)),
         "responses": {
             "201": success(
                 "The user was added.",
-                ["ETag", "Location"],
+                ("ETag", "Location"),
                 f"{USER['email']} was added!",
-                user,
+                USER_SCHEMA,
                 USER,
             ),
-            **refused_body,
-            **refused_token,
-            **refused_write,
-            **unavailable,
+            **INVALID_BODY,
+            **UNAUTHORIZED,
+            **READ_ONLY_TOKEN,
+            **UNAVAILABLE,
         },
     },
     ("get", "/users/{user_id}"): {
         "operationId": "getUser",
         "summary": "Show a user",
-        "parameters": ID + IF_NONE_MATCH,
+        "parameters": [USER_ID, IF_NONE_MATCH],
         "responses": {
-            "200": success("The user.", ["ETag"], data=user, shown=USER),
-            **unchanged,
-            **no_user,
-            **refused_token,
-            **unavailable,
+            "200": success("The user.", ("ETag",), data=USER_SCHEMA, example=USER),
+            **NOT_MODIFIED,
+            **NOT_FOUND,
+            **UNAUTHORIZED,
+            **UNAVAILABLE,
         },
     },
     ("put", "/users/{user_id}"): {
         "operationId": "replaceUser",
-        "summary": "Replace a user's username and e-mail, and `active` if given",
-        "parameters": ID + IF_MATCH,
-        "requestBody": body("UserReplacement", example("UserReplacement")),
+        "summary": "Replace a user; optional fields that are omitted keep their values",
+        "parameters": [USER_ID, IF_MATCH],
+        "requestBody": request_body(
+            "UserReplacement", example(schemas.UserReplacement)
+        ),
         "responses": {
-            **updated,
-            **refused_body,
-            **no_user,
-            **stale,
-            **refused_token,
-            **refused_write,
-            **unavailable,
+            **UPDATED,
+            **INVALID_BODY,
+            **NOT_FOUND,
+            **STALE,
+            **UNAUTHORIZED,
+            **READ_ONLY_TOKEN,
+            **UNAVAILABLE,
         },
     },
     ("patch", "/users/{user_id}"): {
         "operationId": "changeUser",
-        "summary": "Change the fields that the body names",
-        "parameters": ID + IF_MATCH,
-        "requestBody": body("UserChange", example("UserChange", ["username"])),
+        "summary": "Change the fields in the body",
+        "parameters": [USER_ID, IF_MATCH],
+        "requestBody": request_body(
+            "UserChange", example(schemas.UserChange, ["username"])
+        ),
         "responses": {
-            **updated,
-            **refused_body,
-            **no_user,
-            **stale,
-            **refused_token,
-            **refused_write,
-            **unavailable,
+            **UPDATED,
+            **INVALID_BODY,
+            **NOT_FOUND,
+            **STALE,
+            **UNAUTHORIZED,
+            **READ_ONLY_TOKEN,
+            **UNAVAILABLE,
         },
     },
     ("delete", "/users/{user_id}"): {
         "operationId": "removeUser",
         "summary": "Remove a user",
-        "parameters": ID + IF_MATCH,
+        "parameters": [USER_ID, IF_MATCH],
         "responses": {
             "200": success(
                 "The user was removed.", message=f"{USER['email']} was removed!"
             ),
-            **no_user,
-            **stale,
-            **refused_token,
-            **refused_write,
-            **unavailable,
+            **NOT_FOUND,
+            **STALE,
+            **UNAUTHORIZED,
+            **READ_ONLY_TOKEN,
+            **UNAVAILABLE,
         },
     },
 }

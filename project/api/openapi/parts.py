@@ -1,151 +1,168 @@
-"""What the operations of the document are made of: schemas, parameters, answers."""
+"""Builds parts of the OpenAPI document: schemas, parameters, responses."""
 
-from pydantic import TypeAdapter
-from pydantic.json_schema import GenerateJsonSchema
+from typing import Any, TypeAlias
+
+from pydantic import BaseModel, TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
+from pydantic_core import core_schema
 
 from project.api.users import schemas
-from project.errors import answer_error
+from project.web.errors import handle_exception
+
+Json: TypeAlias = dict[str, Any]
 
 JSON = "application/json"
 
 
-class Generator(GenerateJsonSchema):
-    """Pydantic's JSON Schema without titles, and without null for what is left out."""
+class SchemaGenerator(GenerateJsonSchema):
+    """Generates JSON Schema without titles, and without null as a default."""
 
-    def field_title_should_be_set(self, schema):
-        """Return False: a title would repeat the name."""
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        """Return False: titles would repeat the names."""
         return False
 
-    def default_schema(self, schema):
-        """Return the schema of something with a default, which None is not."""
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        """Omit the default None, which means that a field may be omitted."""
         if schema.get("default", None) is None:
             return self.generate_inner(schema["schema"])
         return super().default_schema(schema)
 
 
-def generate(name):
-    """Return the JSON Schema of one of the API's schemas.
-
-    Args:
-        name: the class's name; User is what goes out, the others come in.
-    """
-    mode = "serialization" if name == "User" else "validation"
-    adapter = TypeAdapter(getattr(schemas, name))
-    return adapter.json_schema(mode=mode, schema_generator=Generator)
+def json_schema(
+    model: type[BaseModel], mode: JsonSchemaMode = "validation"
+) -> JsonSchemaValue:
+    """Return the JSON Schema of a pydantic model."""
+    return TypeAdapter(model).json_schema(mode=mode, schema_generator=SchemaGenerator)
 
 
-SCHEMAS = {
-    name: generate(name)
-    for name in ("User", "NewUser", "UserReplacement", "UserChange")
+REQUEST_MODELS: dict[str, type[BaseModel]] = {
+    "NewUser": schemas.NewUser,
+    "UserReplacement": schemas.UserReplacement,
+    "UserChange": schemas.UserChange,
+}
+SCHEMAS: dict[str, Json] = {
+    "User": json_schema(schemas.UserOut, mode="serialization"),
+    **{name: json_schema(model) for name, model in REQUEST_MODELS.items()},
 }
 
 
-def example(name, fields=None):
-    """Return an example of one of SCHEMAS, made of its fields' examples.
+def example(model: type[BaseModel], fields: list[str] | None = None) -> Json:
+    """Return an example of a model.
 
     Args:
-        name: the schema's name.
-        fields: the names of the fields to show; without it the required ones.
+        fields: the names of the fields to include; by default the required ones.
     """
-    properties = SCHEMAS[name]["properties"]
     return {
-        field: properties[field]["examples"][0]
-        for field in fields or SCHEMAS[name]["required"]
+        name: schemas.example_of(field)
+        for name, field in model.model_fields.items()
+        if (name in fields if fields else field.is_required())
     }
 
 
-USER = example("User")
+# The user that the examples of request bodies create. Its optional fields have their
+# defaults, since these bodies contain only the required ones.
+USER = example(schemas.UserOut) | {
+    name: field.default
+    for name, field in schemas.NewUser.model_fields.items()
+    if not field.is_required()
+}
 
 
-def reference(kind, name):
-    """Return a reference to one of the document's components."""
+def reference(kind: str, name: str) -> Json:
+    """Return a reference to a component."""
     return {"$ref": f"#/components/{kind}/{name}"}
 
 
-def query_parameters(schema):
-    """Return the descriptions of a query's parameters.
+def query_parameters(model: type[BaseModel]) -> list[Json]:
+    """Return the parameters of a query string that a model validates."""
+    parameters = []
+    for name, schema in json_schema(model)["properties"].items():
+        # The first alternative of `… | None`: a parameter may be missing, not null.
+        alternatives = schema.pop("anyOf", [{}])
+        schema = alternatives[0] | schema
+        parameters.append(
+            {
+                "name": name,
+                "in": "query",
+                "description": schema.pop("description"),
+                "schema": schema,
+            }
+        )
+    return parameters
 
-    Args:
-        schema: the name of the schema that validates the query.
-    """
-    properties = generate(schema)["properties"]
-    return [
-        {
-            "name": name,
-            "in": "query",
-            "description": field.pop("description"),
-            "schema": field,
-        }
-        for name, field in properties.items()
-    ]
 
-
-def body(schema, shown):
-    """Return the description of a request's body.
-
-    Args:
-        schema: the name of its schema.
-        shown: an example.
-    """
-    content = {"schema": reference("schemas", schema), "example": shown}
+def request_body(name: str, example: Json) -> Json:
+    """Return the description of a request body with the schema of a component."""
+    content = {"schema": reference("schemas", name), "example": example}
     return {"required": True, "content": {JSON: content}}
 
 
-def envelope(status, **members):
-    """Return the JSON Schema of an answer.
+def envelope(status: str, **members: Json) -> Json:
+    """Return the JSON Schema of a response.
 
     Args:
-        status: its `status`.
-        members: the schema of each further member.
+        status: the value of its `status`.
+        members: the schemas of the other members.
     """
     properties = {"status": {"const": status}, **members}
     return {"type": "object", "required": [*properties], "properties": properties}
 
 
-def answer(description, schema, headers=(), **examples):
-    """Return the description of an answer.
+def response(
+    description: str, schema: Json, headers: tuple[str, ...] = (), **examples: Json
+) -> Json:
+    """Return the description of a response.
 
     Args:
-        description: when it is given.
-        schema: its JSON Schema.
-        headers: the names of the components that describe its headers.
-        examples: what it may look like, by the reason.
+        headers: the names of header components.
+        examples: example bodies by name.
     """
-    shown = {name: {"value": value} for name, value in examples.items()}
     return {
         "description": description,
         "headers": {name: reference("headers", name) for name in headers},
-        "content": {JSON: {"schema": schema, "examples": shown}},
+        "content": {
+            JSON: {
+                "schema": schema,
+                "examples": {name: {"value": body} for name, body in examples.items()},
+            }
+        },
     }
 
 
-def success(description, headers=(), message=None, data=None, shown=None):
-    """Return the description of the answer to a request that was carried out.
+def success(
+    description: str,
+    headers: tuple[str, ...] = (),
+    message: str | None = None,
+    data: Json | None = None,
+    example: Json | None = None,
+) -> Json:
+    """Return the description of a 2xx response.
 
     Args:
-        description: what was done.
-        headers: the names of its headers' components.
-        message: an example of its message, where it has one.
-        data: the JSON Schema of its data, where it has some.
-        shown: an example of its data.
+        message: an example of the message, if there is one.
+        data: the JSON Schema of the data, if there is any.
+        example: an example of the data.
     """
-    members, value = {}, {"status": "success"}
+    members: Json = {}
+    body: Json = {"status": "success"}
     if message:
         members["message"] = {"type": "string"}
-        value["message"] = message
+        body["message"] = message
     if data:
         members["data"] = data
-        value["data"] = shown
-    return answer(description, envelope("success", **members), headers, done=value)
+        body["data"] = example
+    return response(description, envelope("success", **members), headers, done=body)
 
 
-def refusal(description, headers=(), **reasons):
-    """Return the description of a refusal.
+def refusal(
+    description: str, headers: tuple[str, ...] = (), **errors: Exception
+) -> Json:
+    """Return the description of a 4xx response.
 
     Args:
-        description: why it is given.
-        headers: the names of its headers' components.
-        reasons: what the code raises, by the reason; its answers are the examples.
+        errors: exceptions by name; the examples are the responses to them.
     """
-    shown = {name: answer_error(error).get_json() for name, error in reasons.items()}
-    return answer(description, reference("schemas", "Refusal"), headers, **shown)
+    examples = {
+        name: handle_exception(error).get_json() for name, error in errors.items()
+    }
+    return response(description, reference("schemas", "Refusal"), headers, **examples)

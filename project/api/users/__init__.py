@@ -1,4 +1,4 @@
-"""Users: the model, what comes in and goes out, the queries and the views."""
+"""The users resource: its schemas, table, queries and views."""
 
 from project.api.users.views import users_blueprint
 

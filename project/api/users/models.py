@@ -1,42 +1,46 @@
 """The `users` table."""
 
-from sqlalchemy import Identity, func, true
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    Identity,
+    Index,
+    String,
+    func,
+    true,
+)
+from sqlalchemy.orm import Mapped, mapped_column
 
 from project import db
 from project.api.users import schemas
 
 
-class User(db.Model):
-    """A person with a username and an e-mail address of their own.
-
-    Attributes:
-        id: the number that the database gives.
-        username: a name, not necessarily unique.
-        email: an address, unique in any letter case.
-        active: whether the user may use what the service is for.
-        created_date: when the row was made, with its time zone.
-    """
+class User(db.Model):  # type: ignore[misc]  # Any for mypy
+    """A user. `schemas.NewUser` describes the fields that clients can write."""
 
     __tablename__ = "users"
 
-    # A sequence number is spent even where an insert is refused: 32 bits could be.
-    id = db.Column(db.BigInteger, Identity(), primary_key=True)
-    username = db.Column(db.String(schemas.MAX_LENGTH), nullable=False)
-    email = db.Column(db.String(schemas.MAX_LENGTH), nullable=False)
-    active = db.Column(db.Boolean, nullable=False, server_default=true(), default=True)
-    created_date = db.Column(
-        db.DateTime(timezone=True), nullable=False, server_default=func.now()
+    # 64 bits: an INSERT that is refused also consumes a value of the sequence.
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    username: Mapped[str] = mapped_column(String(schemas.MAX_LENGTH))
+    email: Mapped[str] = mapped_column(String(schemas.MAX_LENGTH))
+    active: Mapped[bool] = mapped_column(server_default=true(), default=True)
+    created_date: Mapped[datetime] = mapped_column(
+        DateTime(timezone=True), server_default=func.now()
     )
 
     __table_args__ = (
-        db.Index("users_email_key", func.lower(email), unique=True),
-        # A page of the active or the inactive users, however few they are and wherever.
-        # On one index of both columns the planner would at times walk the primary key,
-        # past all the others, since it does not know that these are far away.
-        db.Index("users_active_key", id, postgresql_where=active),
-        db.Index("users_inactive_key", id, postgresql_where=~active),
-        # Serves the admin's search: any part of a username or an e-mail address.
-        db.Index(
+        Index("users_email_key", func.lower(email), unique=True),
+        # Pages of the active and of the inactive users. With one index on both columns
+        # the planner sometimes scans the primary key, because it does not know that
+        # the matching rows are far apart.
+        Index("users_active_key", id, postgresql_where=active),
+        Index("users_inactive_key", id, postgresql_where=~active),
+        # The search of the admin: any part of a username or an e-mail address.
+        Index(
             "users_search_idx",
             username,
             email,
@@ -45,7 +49,7 @@ class User(db.Model):
         ),
     )
 
-    def to_json(self):
-        """Return the user as the API shows it, with types that JSON knows."""
+    def to_json(self) -> dict[str, Any]:
+        """Return the user as the API shows it, with values that JSON can represent."""
         user = {name: getattr(self, name) for name in schemas.FIELDS}
         return user | {"created_date": self.created_date.isoformat()}

@@ -1,129 +1,139 @@
-"""One SQL statement for each operation of the API, built once.
+"""One SQL statement for each operation of the API.
 
-Each runs on the engine in AUTOCOMMIT: a single statement is atomic by itself, and
-costs one round trip instead of three. SQLAlchemy builds the statements and keeps the
-connections; the rows come straight from the driver, in half the time. A row that is
-read becomes a User of the schemas; its version is PostgreSQL's `xmin`, which changes
-with every write to the row, whoever makes it.
+SQLAlchemy builds each statement once and manages the connections. The statements run
+on the driver's cursor, which takes half the time, in AUTOCOMMIT: a single statement
+is atomic without a transaction. The version of a user is PostgreSQL's `xmin`, which
+changes with every write to the row.
 """
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from functools import cache
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import psycopg2
 import sqlalchemy as sa
 from psycopg2.errors import UniqueViolation
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.dialects.postgresql.psycopg2 import dialect
+from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
+from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
 
-from project import database, db
-from project.api.users import schemas
+from project import db
+from project.api.users.errors import EmailTaken, StaleVersion, UserNotFound
 from project.api.users.models import User
-from project.errors import EmailTaken, StaleVersion, UserNotFound
+from project.api.users.schemas import FIELDS, WRITABLE_FIELDS, PageQuery
+from project.database.engines import AUTOCOMMIT, discard_dead_connections
 
-users = User.__table__
-by_id = users.c.id == sa.bindparam("key")
-columns = [users.c[name] for name in schemas.FIELDS]
-# The driver gives it as text, like every type that it does not know.
+Row: TypeAlias = tuple[Any, ...]
+# The values of `schemas.FIELDS`.
+UserData: TypeAlias = dict[str, Any]
+
+DIALECT = PGDialect_psycopg2()  # type: ignore[no-untyped-call]
+
+users = cast(sa.Table, User.__table__)
+columns = [users.c[name] for name in FIELDS]
+has_id = users.c.id == sa.bindparam("user_id")
+# psycopg2 returns the type `xid` as text.
 version = sa.literal_column("users.xmin", sa.Text).label("version")
 
 
-def build_page(email, active):
-    """Return the statement that reads a page.
+class VersionedUser(NamedTuple):
+    """A user, and the version that its ETag contains."""
 
-    Args:
-        email: whether the page is filtered by e-mail.
-        active: whether it is filtered by `active`.
-    """
-    statement = sa.select(*columns).where(users.c.id > sa.bindparam("after"))
-    if email:
-        address = sa.func.lower(sa.bindparam("email", type_=sa.Text))
-        statement = statement.where(sa.func.lower(users.c.email) == address)
-    if active:
-        statement = statement.where(users.c.active == sa.bindparam("active"))
-    return statement.order_by(users.c.id).limit(sa.bindparam("limit"))
+    data: UserData
+    version: str
 
 
-def build_guarded(write):
-    """Return a write as a statement that only touches the version the client knows.
-
-    It gives the user's row as it is after the write, an empty one where the version
-    is another, and none where there is no such user.
-
-    Args:
-        write: an UPDATE or DELETE of one user, with what it returns.
-    """
-    known = sa.any_(sa.bindparam("versions", type_=postgresql.ARRAY(sa.Text)))
-    done = write.where(sa.literal_column("users.xmin::text") == known).cte("done")
-    row = users.outerjoin(done, done.c.id == users.c.id)
-    return sa.select(*done.c).select_from(row).where(by_id)
+def to_sql(statement: sa.ClauseElement) -> str:
+    """Compile a statement to SQL with named parameters."""
+    return str(statement.compile(dialect=DIALECT))
 
 
-def to_sql(statement):
-    """Return a statement as the text that the driver takes, with named parameters."""
-    return str(statement.compile(dialect=dialect()))
-
-
-SELECT = to_sql(sa.select(*columns, version).where(by_id))
-PAGES = {
-    (email, active): to_sql(build_page(email, active))
-    for email in (False, True)
-    for active in (False, True)
-}
+SELECT = to_sql(sa.select(*columns, version).where(has_id))
 INSERT = to_sql(
     postgresql.insert(users)
-    .values({name: sa.bindparam(name) for name in schemas.NewUser.model_fields})
+    .values({name: sa.bindparam(name) for name in WRITABLE_FIELDS})
     .on_conflict_do_nothing(index_elements=[sa.func.lower(users.c.email)])
     .returning(*columns, version)
 )
-# What is left out comes as NULL and keeps its value.
-update_user = (
-    sa.update(users)
-    .where(by_id)
-    .values(
-        {
-            name: sa.func.coalesce(sa.bindparam(f"new_{name}"), users.c[name])
-            for name in schemas.UserChange.model_fields
-        }
+
+
+@cache
+def select_page(by_email: bool, by_active: bool) -> str:
+    """Return the statement that reads a page with or without each filter."""
+    statement = sa.select(*columns).where(users.c.id > sa.bindparam("after"))
+    if by_email:
+        email = sa.func.lower(sa.bindparam("email", type_=sa.Text))
+        statement = statement.where(sa.func.lower(users.c.email) == email)
+    if by_active:
+        statement = statement.where(users.c.active == sa.bindparam("active"))
+    return to_sql(statement.order_by(users.c.id).limit(sa.bindparam("limit")))
+
+
+@cache
+def update_fields(fields: tuple[str, ...], if_match: bool) -> str:
+    """Return the UPDATE of some fields of one user.
+
+    Args:
+        if_match: whether the statement checks the version.
+    """
+    statement = (
+        sa.update(users)
+        .where(has_id)
+        .values({name: sa.bindparam(f"new_{name}") for name in fields})
+        .returning(*columns, version)
     )
-    .returning(*columns, version)
-)
-delete_user = sa.delete(users).where(by_id).returning(users.c.id, users.c.email)
-UPDATE, DELETE = to_sql(update_user), to_sql(delete_user)
-GUARDED = {
-    UPDATE: to_sql(build_guarded(update_user)),
-    DELETE: to_sql(build_guarded(delete_user)),
-}
+    return to_sql(check_version(statement) if if_match else statement)
 
 
-def run(statement, parameters):
-    """Run a statement on a connection of the API's pool and return its rows."""
-    engine = db.engines[database.AUTOCOMMIT]
+@cache
+def delete_user(if_match: bool) -> str:
+    """Return the DELETE of one user.
+
+    Args:
+        if_match: whether the statement checks the version.
+    """
+    statement = sa.delete(users).where(has_id).returning(users.c.id, users.c.email)
+    return to_sql(check_version(statement) if if_match else statement)
+
+
+def check_version(
+    write: ReturningUpdate[Any] | ReturningDelete[Any],
+) -> sa.Select[Any]:
+    """Limit an UPDATE or DELETE to the accepted versions of the user.
+
+    The result is the row that the write returns, a row of NULLs if the version is
+    not accepted, and no row if the user does not exist.
+    """
+    accepted = sa.any_(sa.bindparam("versions", type_=postgresql.ARRAY(sa.Text)))
+    written = write.where(sa.literal_column("users.xmin::text") == accepted).cte("done")
+    row = users.outerjoin(written, written.c.id == users.c.id)
+    return sa.select(*written.c).select_from(row).where(has_id)
+
+
+def fetch_all(statement: str, parameters: Mapping[str, Any]) -> Sequence[Row]:
+    """Execute a statement on a connection of the API's pool and return its rows."""
+    engine = db.engines[AUTOCOMMIT]
     connection = engine.raw_connection()
     try:
-        with connection.cursor() as cursor:
+        with closing(connection.cursor()) as cursor:
             cursor.execute(statement, parameters)
             return cursor.fetchall()
     except psycopg2.Error as error:
-        database.let_go(engine, connection, error)
+        discard_dead_connections(engine, connection, error)
         raise
     finally:
         connection.close()
 
 
-def write(statement, parameters, versions):
-    """Run an UPDATE or DELETE of one user and return the row that it gives.
-
-    Args:
-        statement: one of the keys of GUARDED.
-        parameters: its parameters; `key` is the user's id.
-        versions: the versions that the client accepts, or None for any.
+def fetch_written(statement: str, parameters: Mapping[str, Any]) -> Row:
+    """Execute an UPDATE or DELETE of one user and return its row.
 
     Raises:
         UserNotFound: no user has the id.
-        StaleVersion: the user's version is none of these.
+        StaleVersion: the user's version is not accepted.
     """
-    if versions is not None:
-        statement = GUARDED[statement]
-        parameters = parameters | {"versions": versions}
-    rows = run(statement, parameters)
+    rows = fetch_all(statement, parameters)
     if not rows:
         raise UserNotFound()
     if rows[0][0] is None:
@@ -131,84 +141,104 @@ def write(statement, parameters, versions):
     return rows[0]
 
 
-def to_user(row):
-    """Return a row as a user, and its version where the row has one."""
-    return dict(zip(schemas.FIELDS, row))
+def to_user(row: Row) -> UserData:
+    """Return a row of `columns` as a dict."""
+    return dict(zip(FIELDS, row))
 
 
-def get(id):
-    """Return the user with the id, and the version.
+def to_versioned_user(row: Row) -> VersionedUser:
+    """Return a row of `columns` and `version`."""
+    return VersionedUser(to_user(row), row[-1])
+
+
+def get(user_id: int) -> VersionedUser:
+    """Read a user.
 
     Raises:
         UserNotFound: no user has the id.
     """
-    rows = run(SELECT, {"key": id})
+    rows = fetch_all(SELECT, {"user_id": user_id})
     if not rows:
         raise UserNotFound()
-    return to_user(rows[0]), rows[0][-1]
+    return to_versioned_user(rows[0])
 
 
-def page(limit, after, email, active):
-    """Return the users with an id above `after`, in the order of their ids.
-
-    Args:
-        limit: how many at most.
-        after: an id, or 0.
-        email: only the user with this address, in any letter case; None for any.
-        active: only the active (True) or inactive (False); None for both.
+def page(query: PageQuery) -> tuple[list[UserData], bool]:
+    """Read a page of users in the order of their ids.
 
     Returns:
-        The users, and whether there are more after them.
+        The users, and whether there are more of them after the page.
     """
-    statement = PAGES[email is not None, active is not None]
-    parameters = {"limit": limit + 1, "after": after, "email": email, "active": active}
-    rows = run(statement, parameters)
-    return [to_user(row) for row in rows[:limit]], len(rows) > limit
+    statement = select_page(query.email is not None, query.active is not None)
+    parameters = {
+        "limit": query.limit + 1,
+        "after": query.after,
+        "email": query.email,
+        "active": query.active,
+    }
+    rows = fetch_all(statement, parameters)
+    return [to_user(row) for row in rows[: query.limit]], len(rows) > query.limit
 
 
-def insert(username, email, active):
-    """Add a user and return it, and the version.
+def insert(fields: Mapping[str, Any]) -> VersionedUser:
+    """Add a user.
+
+    Args:
+        fields: the value of every field in `schemas.WRITABLE_FIELDS`.
 
     Raises:
         EmailTaken: another user has the address.
     """
-    rows = run(INSERT, {"username": username, "email": email, "active": active})
+    rows = fetch_all(INSERT, fields)
     if not rows:
         raise EmailTaken()
-    return to_user(rows[0]), rows[0][-1]
+    return to_versioned_user(rows[0])
 
 
-def update(id, changes, versions):
-    """Change a user and return it as it is then, and the version.
+def update(
+    user_id: int, fields: Mapping[str, Any], versions: list[str] | None
+) -> VersionedUser:
+    """Change some fields of a user.
 
     Args:
-        id: whom to change.
-        changes: `{field: value}` for each field; one that is None keeps its value.
+        fields: the new values; a field that is missing keeps its value.
         versions: the versions that may be changed, or None for any.
 
     Raises:
         UserNotFound: no user has the id.
-        StaleVersion: the user's version is none of these.
+        StaleVersion: the user's version is not in `versions`.
         EmailTaken: another user has the address.
     """
-    parameters = {f"new_{field}": value for field, value in changes.items()}
+    statement = update_fields(tuple(fields), versions is not None)
+    parameters = {f"new_{name}": value for name, value in fields.items()}
     try:
-        row = write(UPDATE, parameters | {"key": id}, versions)
+        row = fetch_written(
+            statement, parameters | {"user_id": user_id, "versions": versions}
+        )
     except UniqueViolation:
         raise EmailTaken() from None
-    return to_user(row), row[-1]
+    return to_versioned_user(row)
 
 
-def delete(id, versions):
-    """Remove a user and return the e-mail address that it had.
+def delete(user_id: int, versions: list[str] | None) -> str:
+    """Remove a user, and return the e-mail address that the user had.
 
     Args:
-        id: whom to remove.
         versions: the versions that may be removed, or None for any.
 
     Raises:
         UserNotFound: no user has the id.
-        StaleVersion: the user's version is none of these.
+        StaleVersion: the user's version is not in `versions`.
     """
-    _, email = write(DELETE, {"key": id}, versions)
+    statement = delete_user(versions is not None)
+    email: str
+    _, email = fetch_written(statement, {"user_id": user_id, "versions": versions})
     return email
+
+
+def count() -> int:
+    """Return the number of users, or 0 if the table does not exist."""
+    with db.engine.connect() as connection:
+        if not sa.inspect(connection).has_table(users.name):
+            return 0
+        return connection.scalar(sa.select(sa.func.count()).select_from(users)) or 0

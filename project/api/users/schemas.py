@@ -1,8 +1,16 @@
-"""What comes in and goes out: pure, no request and no SQL."""
+"""The schemas of requests and responses.
+
+`NewUser` is the one definition of the fields that clients can write. The other
+schemas, the SQL statements, imports and exports, the admin and the OpenAPI document
+are derived from it.
+"""
 
 import re
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from datetime import datetime
-from typing import Annotated
+from types import NoneType
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import email_validator
 from pydantic import (
@@ -12,53 +20,55 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
-    TypeAdapter,
     ValidationError,
     WithJsonSchema,
+    create_model,
 )
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
-from project.errors import InvalidPayload, InvalidQuery
+from project.web.errors import InvalidPayload, InvalidQuery
 
-# The columns' length in characters.
+# The length of the text columns, in characters.
 MAX_LENGTH = 128
-# The largest id that the column holds.
+# The largest value of the column `id`.
 MAX_ID = 2**63 - 1
 
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-# Nearly every address is of this kind, which the full check never refuses. That takes
-# 20 times as long: more than PostgreSQL takes to insert the user.
+CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# Most addresses match this expression, which accepts only valid ones. The complete
+# check takes 20 times as long, longer than the INSERT in PostgreSQL.
 PLAIN_EMAIL = re.compile(
     r"[A-Za-z0-9]+(?:[._+-][A-Za-z0-9]+)*@(?:[A-Za-z0-9]{1,63}\.)+[A-Za-z]{2,63}"
 )
-# JSON Schema cannot trim: what may stand around a username, at its ends and within.
+# JSON Schema cannot trim, so the pattern of a username allows white space around it.
 SPACE = r"\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
-END = rf"[^\x00-\x1f\x7f-\x9f{SPACE}]"
-USERNAME = (
-    rf"^[{SPACE}]*{END}([^\x00-\x1f\x7f-\x9f]{{0,{MAX_LENGTH - 2}}}{END})?[{SPACE}]*$"
+NOT_SPACE = rf"[^\x00-\x1f\x7f-\x9f{SPACE}]"
+USERNAME_PATTERN = (
+    rf"^[{SPACE}]*{NOT_SPACE}([^\x00-\x1f\x7f-\x9f]{{0,{MAX_LENGTH - 2}}}{NOT_SPACE})?"
+    rf"[{SPACE}]*$"
 )
 
-# The contract asks for syntax alone; reserved domains such as `.test` have it.
+# The contract asks for a valid syntax, which reserved domains such as `.test` have.
 email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
 
 
-def check_printable(text):
-    """Return the text.
+def check_printable(text: str) -> str:
+    """Return the text unchanged.
 
     Raises:
-        PydanticCustomError: it has a control character, which PostgreSQL (NUL) or a
-            terminal would trip over.
+        PydanticCustomError: it contains a control character. PostgreSQL rejects NUL,
+            and a terminal interprets the others.
     """
-    if CONTROL.search(text):
+    if CONTROL_CHARACTERS.search(text):
         raise PydanticCustomError("control", "Control characters are not allowed")
     return text
 
 
-def check_email(text):
-    """Return the address as it was typed.
+def check_email(text: str) -> str:
+    """Return the address unchanged.
 
     Raises:
-        PydanticCustomError: it is not a valid address; the reason says why.
+        PydanticCustomError: it is not a valid address; the message says why.
     """
     if PLAIN_EMAIL.fullmatch(text):
         return text
@@ -69,22 +79,24 @@ def check_email(text):
     return text
 
 
-def check_digits(value):
-    """Return a query parameter's number as it is.
+def check_digits(value: object) -> object:
+    """Return the text of a query parameter unchanged.
 
     Raises:
-        PydanticCustomError: it has anything but ASCII digits, such as `1.0` or `+1`.
+        PydanticCustomError: it is not a sequence of ASCII digits. pydantic would also
+            accept `1.0` and `+1`.
     """
     if isinstance(value, str) and not (value.isascii() and value.isdigit()):
         raise PydanticCustomError("digits", "Input should be a whole number")
     return value
 
 
-def check_boolean(value):
-    """Return a query parameter's boolean.
+def check_boolean(value: object) -> object:
+    """Return the text of a query parameter unchanged.
 
     Raises:
-        PydanticCustomError: it is neither `true` nor `false`.
+        PydanticCustomError: it is not `true` or `false`. pydantic would also accept
+            `yes` and `1`.
     """
     if value not in ("true", "false"):
         raise PydanticCustomError("boolean", "Input should be true or false")
@@ -95,10 +107,10 @@ Username = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_LENGTH),
     AfterValidator(check_printable),
-    WithJsonSchema({"type": "string", "pattern": USERNAME}),
+    WithJsonSchema({"type": "string", "pattern": USERNAME_PATTERN}),
     Field(
-        description=f"1 to {MAX_LENGTH} characters after trimming, none of them a"
-        " control character.",
+        description=f"1 to {MAX_LENGTH} characters after trimming; control characters"
+        " are not allowed.",
         examples=["ada"],
     ),
 ]
@@ -119,15 +131,15 @@ Active = Annotated[
 Id = Annotated[int, Field(ge=0, le=MAX_ID), BeforeValidator(check_digits)]
 
 
-def require_one(schema):
-    """Say in a JSON Schema that one of its properties has to be there."""
-    one = [{"required": [name]} for name in schema["properties"]]
-    # Bare, generators of clients would take it for a choice between schemas.
-    schema["allOf"] = [{"anyOf": one}]
+def require_one(schema: dict[str, Any]) -> None:
+    """Add to a JSON Schema that at least one of its properties is required."""
+    alternatives = [{"required": [name]} for name in schema["properties"]]
+    # Client generators would read a bare anyOf as a choice between types.
+    schema["allOf"] = [{"anyOf": alternatives}]
 
 
 class Payload(BaseModel):
-    """A request's body: exact types; members that it does not name are ignored."""
+    """A request body. Types are strict; unknown members are ignored."""
 
     model_config = ConfigDict(strict=True)
 
@@ -140,121 +152,166 @@ class NewUser(Payload):
     active: Active = True
 
 
-class UserReplacement(Payload):
-    """The body of `PUT /users/<id>`; `active` keeps its value where it is left out."""
-
-    username: Username
-    email: Email
-    active: Active = None
-
-
-class UserChange(Payload):
-    """The body of `PATCH /users/<id>`; what is left out keeps its value."""
+class PartialPayload(Payload):
+    """A request body of which at least one member is required."""
 
     model_config = ConfigDict(json_schema_extra=require_one)
 
-    username: Username = None
-    email: Email = None
-    active: Active = None
+
+def derive_payload(
+    name: str, base: type[Payload], *, required: Sequence[str], doc: str
+) -> type[Payload]:
+    """Create a schema with the fields of NewUser.
+
+    A field that is not in `required` may be omitted. `model_fields_set` tells an
+    omitted field from one that is null; the default is never used.
+    """
+    fields: dict[str, Any] = {}
+    for field_name, field in NewUser.model_fields.items():
+        if field_name not in required:
+            field = copy(field)
+            field.default = None
+        fields[field_name] = (field.annotation, field)
+    return create_model(name, __base__=base, __doc__=doc, **fields)
 
 
-class Page(BaseModel):
-    """The query of `GET /users`."""
+UserReplacement = derive_payload(
+    "UserReplacement",
+    Payload,
+    required=[name for name, f in NewUser.model_fields.items() if f.is_required()],
+    doc="The body of `PUT /users/<id>`. An optional field that is omitted keeps its"
+    " value.",
+)
+UserChange = derive_payload(
+    "UserChange",
+    PartialPayload,
+    required=[],
+    doc="The body of `PATCH /users/<id>`. A field that is omitted keeps its value.",
+)
+
+# The definitions of the fields for create_model.
+OUTPUT_FIELDS: dict[str, Any] = {
+    "id": (int, Field(examples=[1])),
+    **{
+        name: (field.annotation, Field(examples=field.examples))
+        for name, field in NewUser.model_fields.items()
+    },
+    "created_date": (datetime, Field(examples=["2026-11-22T21:12:05.311842+00:00"])),
+}
+UserOut = create_model(
+    "UserOut", __doc__="A user as the API shows it.", **OUTPUT_FIELDS
+)
+
+# The names of the columns that clients can write, and of all columns that they see.
+WRITABLE_FIELDS = tuple(NewUser.model_fields)
+FIELDS = tuple(UserOut.model_fields)
+
+
+class PageQuery(BaseModel):
+    """The query string of `GET /users`."""
 
     model_config = ConfigDict(extra="forbid")
 
     limit: Annotated[
         int,
-        Field(ge=1, le=1000, description="The most users that the page may hold."),
+        Field(ge=1, le=1000, description="The maximum number of users in the page."),
         BeforeValidator(check_digits),
     ] = 100
     after: Annotated[Id, Field(description="Only users with a larger id.")] = 0
     email: Annotated[
-        Email, Field(description="Only the user with this address, in any letter case.")
+        Email | None,
+        Field(description="Only the user with this address, in any letter case."),
     ] = None
     active: Annotated[
-        bool,
+        bool | None,
         BeforeValidator(check_boolean),
         Field(description="Only active users, or only inactive ones."),
     ] = None
 
 
-class User(BaseModel):
-    """A user as the API shows it."""
-
-    id: Annotated[int, Field(examples=[1])]
-    username: Annotated[str, Field(examples=["ada"])]
-    email: Annotated[str, Field(examples=["Ada@example.com"])]
-    active: Annotated[bool, Field(examples=[True])]
-    created_date: Annotated[
-        datetime, Field(examples=["2026-11-22T21:12:05.311842+00:00"])
-    ]
+AnyPayload = TypeVar("AnyPayload", bound=Payload)
 
 
-# What is shown is what is read: the columns' names.
-FIELDS = tuple(User.model_fields)
-_user_id = TypeAdapter(Id)
+def is_nullable(field: FieldInfo) -> bool:
+    """Return whether null is a valid value of a field."""
+    return NoneType in get_args(field.annotation)
 
 
-def reasons(error):
-    """Return what is wrong with each field, as `{name: reason}`, or None.
+def value_type(field: FieldInfo) -> Any:
+    """Return the Python type of a field, without None and without constraints."""
+    annotation = field.annotation
+    if is_nullable(field):
+        annotation = next(a for a in get_args(annotation) if a is not NoneType)
+    return (
+        get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+    )
 
-    Args:
-        error: a ValidationError; one about the whole input names no field.
-    """
-    return {e["loc"][0]: e["msg"] for e in error.errors() if e["loc"]} or None
+
+def example_of(field: FieldInfo) -> Any:
+    """Return the first of a field's examples, which its `Field(...)` must have."""
+    infos = [field]
+    for annotation in get_args(field.annotation):
+        # The metadata of `Annotated[..., Field(...)] | None`.
+        infos += [m for m in get_args(annotation)[1:] if isinstance(m, FieldInfo)]
+    return next(info.examples[0] for info in infos if info.examples)
 
 
-def parse_body(schema, body):
-    """Return a body's known members as a dict.
+def field_errors(error: ValidationError) -> dict[str, str] | None:
+    """Return the reason for each invalid field, or None if no field is to blame."""
+    errors = {str(e["loc"][0]): e["msg"] for e in error.errors() if e["loc"]}
+    return errors or None
 
-    Args:
-        schema: the Payload class that the operation takes.
-        body: the bytes that came in.
+
+def parse_payload(
+    validate: Callable[[Any], AnyPayload], data: bytes | Mapping[str, str]
+) -> AnyPayload:
+    """Validate data with one of the validation methods of a Payload class.
 
     Raises:
-        InvalidPayload: they are not such a body, or hold no known member at all.
+        InvalidPayload: the data is invalid, or contains no known member.
     """
-    return parse(schema.model_validate_json, body)
-
-
-def parse_fields(schema, fields):
-    """Return the known ones of fields that come from elsewhere; see `parse_body`."""
-    return parse(schema.model_validate, fields)
-
-
-def parse(validate, given):
-    """Return what a Payload class knows of what is given; see `parse_body`."""
     try:
-        fields = dict(validate(given))
+        payload = validate(data)
     except ValidationError as error:
-        raise InvalidPayload(reasons(error)) from None
-    if not any(value is not None for value in fields.values()):
+        raise InvalidPayload(field_errors(error)) from None
+    if not payload.model_fields_set:
         raise InvalidPayload()
-    return fields
+    return payload
 
 
-def parse_query(arguments):
-    """Return the page that a query string asks for, as a Page.
-
-    Args:
-        arguments: a mapping of each parameter to the list of its values.
+def parse_body(schema: type[AnyPayload], body: bytes) -> AnyPayload:
+    """Validate a JSON object.
 
     Raises:
-        InvalidQuery: a parameter is unknown, given twice or out of range.
+        InvalidPayload: it is invalid, or contains no known member.
     """
-    twice = {name: "Given twice" for name, v in arguments.items() if len(v) > 1}
-    if twice:
-        raise InvalidQuery(twice)
+    return parse_payload(schema.model_validate_json, body)
+
+
+def parse_query(arguments: Mapping[str, list[str]]) -> PageQuery:
+    """Validate the query string of `GET /users`.
+
+    Args:
+        arguments: the values of each parameter.
+
+    Raises:
+        InvalidQuery: a parameter is unknown, repeated or out of range.
+    """
+    repeated = {name: "Given twice" for name, v in arguments.items() if len(v) > 1}
+    if repeated:
+        raise InvalidQuery(repeated)
     try:
-        return Page.model_validate({name: v[0] for name, v in arguments.items()})
+        return PageQuery.model_validate({name: v[0] for name, v in arguments.items()})
     except ValidationError as error:
-        raise InvalidQuery(reasons(error)) from None
+        raise InvalidQuery(field_errors(error)) from None
 
 
-def parse_id(text):
-    """Return the id that a path names, or None where no user can have it."""
-    try:
-        return _user_id.validate_python(text)
-    except ValidationError:
+def parse_id(text: object) -> int | None:
+    """Return the id of a user, or None if it is not one, whatever its type."""
+    if not (isinstance(text, str) and text.isascii() and text.isdigit()):
         return None
+    try:
+        user_id = int(text)
+    except ValueError:  # it has thousands of digits
+        return None
+    return user_id if user_id <= MAX_ID else None

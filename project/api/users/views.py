@@ -1,27 +1,62 @@
-"""`/users` and `/users/<id>`: parse, call, answer."""
+"""`/users` and `/users/<id>`."""
 
+import re
 from urllib.parse import urlencode
 
-from flask import Blueprint, request
+from flask import Blueprint, Response, request
+from flask.blueprints import BlueprintSetupState
 from flask_restful import Resource
-from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
+from werkzeug.exceptions import BadRequest, NotFound, RequestEntityTooLarge
+from werkzeug.routing import BaseConverter, ValidationError
 
 from project.api.users import queries, schemas
-from project.errors import InvalidPayload, NotJson, UserNotFound
-from project.jsend import Api, answer
-from project.observability import audit
+from project.api.users.errors import UserNotFound
+from project.api.users.queries import VersionedUser
+from project.web.errors import InvalidPayload, NotJson
+from project.web.request_log import audit
+from project.web.responses import Api, json_response
 
 users_blueprint = Blueprint("users", __name__)
-api = Api(users_blueprint)
+
+USER_PATH = re.compile(r"/users/[^/]+")
 
 
-def json_body():
-    """Return the bytes of the request's JSON body.
+class UserIdConverter(BaseConverter):
+    """Matches ids only, so that `/users/<name>` is free for other endpoints."""
+
+    def to_python(self, value: str) -> int:
+        """Return the id."""
+        user_id = schemas.parse_id(value)
+        if user_id is None:
+            raise ValidationError()
+        return user_id
+
+
+@users_blueprint.record_once
+def register_converter(state: BlueprintSetupState) -> None:
+    """Make the converter available to URL rules, as `<user_id:name>`."""
+    state.app.url_map.converters["user_id"] = UserIdConverter
+
+
+@users_blueprint.before_app_request
+def refuse_invalid_id() -> None:
+    """Answer `/users/<text>` without an endpoint like an unknown id.
 
     Raises:
-        NotJson: its type is another.
-        InvalidPayload: it is not whole.
-        RequestEntityTooLarge: it is over the limit.
+        UserNotFound: the text is not an id.
+    """
+    no_endpoint = isinstance(request.routing_exception, NotFound)
+    if no_endpoint and USER_PATH.fullmatch(request.path):
+        raise UserNotFound()
+
+
+def json_body() -> bytes:
+    """Return the JSON body of the request.
+
+    Raises:
+        NotJson: the content type is not JSON.
+        InvalidPayload: the body is incomplete, or its chunks are malformed.
+        RequestEntityTooLarge: the body exceeds MAX_CONTENT_LENGTH.
     """
     if request.mimetype != "application/json":
         raise NotJson()
@@ -30,117 +65,98 @@ def json_body():
     except RequestEntityTooLarge:
         raise
     except Exception as error:
-        # The server's own: each has others for a body that is cut or chunked wrongly.
+        # Each WSGI server raises its own exceptions for a malformed body.
         raise InvalidPayload() from error
-    # Werkzeug cuts a chunked body, which tells no length, off at the limit.
-    if request.content_length is None and len(body) >= request.max_content_length:
+    # Werkzeug truncates a chunked body, which has no Content-Length, at the limit.
+    limit = request.max_content_length
+    if request.content_length is None and limit is not None and len(body) >= limit:
         raise RequestEntityTooLarge()
     return body
 
 
-def existing_id(text):
-    """Return the id that the path names.
+def accepted_versions() -> list[str] | None:
+    """Return the versions in `If-Match`, or None if the request accepts any.
 
-    Raises:
-        UserNotFound: no user can have it.
-    """
-    id = schemas.parse_id(text)
-    if id is None:
-        raise UserNotFound()
-    return id
-
-
-def accepted_versions():
-    """Return the list of versions that `If-Match` names, or None where any will do.
-
-    A weak or malformed tag names none: such a request is refused, not let through.
+    Weak and malformed tags match no version, so that the request is refused.
     """
     if "If-Match" not in request.headers or request.if_match.star_tag:
         return None
     return list(request.if_match.as_set())
 
 
-def answer_user(user, version, **how):
-    """Return the answer that shows a user, with the version as its ETag.
-
-    Args:
-        user: the user, as the queries give it.
-        version: the row's version.
-        how: the answer's status and message.
-    """
-    return answer(data=user, headers={"ETag": f'"{version}"'}, **how)
+def user_response(
+    user: VersionedUser, status: int = 200, message: str | None = None
+) -> Response:
+    """Return a response with a user and its ETag."""
+    headers = {"ETag": f'"{user.version}"'}
+    return json_response(status, message, headers, data=user.data)
 
 
 class UsersList(Resource):
     """All users."""
 
-    def get(self):
-        """List a page of users, in the order of their ids."""
-        page = schemas.parse_query(request.args.to_dict(flat=False))
-        users, more = queries.page(page.limit, page.after, page.email, page.active)
-        if not more:
-            return answer(data={"users": users, "next": None})
+    def get(self) -> Response:
+        """List a page of users."""
+        query = schemas.parse_query(request.args.to_dict(flat=False))
+        users, has_more = queries.page(query)
+        if not has_more:
+            return json_response(data={"users": users, "next": None})
         if not request.host:
             raise BadRequest("The Host header is not valid.")
-        query = request.args.to_dict() | {"after": users[-1]["id"]}
-        url = f"{request.base_url}?{urlencode(query)}"
-        return answer(
+        parameters = request.args.to_dict() | {"after": users[-1]["id"]}
+        url = f"{request.base_url}?{urlencode(parameters)}"
+        return json_response(
             data={"users": users, "next": url},
             headers={"Link": f'<{url}>; rel="next"'},
         )
 
-    def post(self):
+    def post(self) -> Response:
         """Add a user."""
-        fields = schemas.parse_body(schemas.NewUser, json_body())
-        user, version = queries.insert(**fields)
-        audit("added", user["id"])
-        made = answer_user(
-            user, version, status=201, message=f"{user['email']} was added!"
-        )
-        made.headers["Location"] = f"/users/{user['id']}"
-        return made
+        payload = schemas.parse_body(schemas.NewUser, json_body())
+        user = queries.insert(dict(payload))
+        audit("added", user.data["id"])
+        response = user_response(user, 201, f"{user.data['email']} was added!")
+        response.headers["Location"] = f"/users/{user.data['id']}"
+        return response
 
 
 class User(Resource):
     """One user."""
 
-    def get(self, user_id):
-        """Show the user, or answer 304 where the client has this version."""
-        user, version = queries.get(existing_id(user_id))
-        shown = answer_user(user, version)
+    def get(self, user_id: int) -> Response:
+        """Show the user, or answer 304 if `If-None-Match` contains its version."""
+        user = queries.get(user_id)
+        response = user_response(user)
         if "HTTP_IF_NONE_MATCH" in request.environ:
-            if request.if_none_match.contains_weak(version):
-                shown.status_code = 304
-        return shown
+            if request.if_none_match.contains_weak(user.version):
+                response.status_code = 304
+        return response
 
-    def put(self, user_id):
-        """Replace the user's username and e-mail address, and `active` if given."""
-        return self.change(user_id, schemas.UserReplacement)
+    def put(self, user_id: int) -> Response:
+        """Replace the required fields, and the optional ones in the body."""
+        return self.update(user_id, schemas.UserReplacement)
 
-    def patch(self, user_id):
-        """Change the fields that the body names."""
-        return self.change(user_id, schemas.UserChange)
+    def patch(self, user_id: int) -> Response:
+        """Change the fields in the body."""
+        return self.update(user_id, schemas.UserChange)
 
-    def change(self, user_id, schema):
-        """Change the user as the body says.
+    def update(self, user_id: int, schema: type[schemas.Payload]) -> Response:
+        """Change the fields in the body, which has the schema."""
+        payload = schemas.parse_body(schema, json_body())
+        fields = payload.model_dump(exclude_unset=True)
+        user = queries.update(user_id, fields, accepted_versions())
+        audit("updated", user_id)
+        return user_response(user, message=f"{user_id} was updated!")
 
-        Args:
-            user_id: the id in the path.
-            schema: the schema of the body.
-        """
-        id = existing_id(user_id)
-        fields = schemas.parse_body(schema, json_body())
-        user, version = queries.update(id, fields, accepted_versions())
-        audit("updated", id)
-        return answer_user(user, version, message=f"{id} was updated!")
-
-    def delete(self, user_id):
+    def delete(self, user_id: int) -> Response:
         """Remove the user."""
-        id = existing_id(user_id)
-        email = queries.delete(id, accepted_versions())
-        audit("removed", id)
-        return answer(message=f"{email} was removed!")
+        email = queries.delete(user_id, accepted_versions())
+        audit("removed", user_id)
+        return json_response(message=f"{email} was removed!")
 
 
+# Flask-RESTful adds the rules when the blueprint is registered. The converter exists
+# by then because `register_converter` is recorded above.
+api = Api(users_blueprint)
 api.add_resource(UsersList, "/users")
-api.add_resource(User, "/users/<user_id>")
+api.add_resource(User, "/users/<user_id:user_id>")

@@ -1,89 +1,131 @@
-"""The benchmark's report, and the lock of its peers."""
+"""The benchmark's reports and profile, and the lock file of the peers' packages."""
 
 import re
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip(
-    "psutil", reason="the benchmark's PostgreSQL is the embedded one: not installed"
+    "psutil", reason="psutil comes with the embedded PostgreSQL: not installed"
 )
 
 from benchmarks import profile, report  # noqa: E402
 from benchmarks.database import Database  # noqa: E402
-from benchmarks.measure import parse_count  # noqa: E402
-from benchmarks.servers import PEERS, REQUIREMENTS, SERVERS  # noqa: E402
+from benchmarks.measure import (  # noqa: E402
+    CostUnit,
+    Measurement,
+    Run,
+    parse_instructions,
+)
+from benchmarks.servers import (  # noqa: E402
+    PEERS,
+    REQUIREMENTS,
+    SERVERS,
+    WORKLOADS,
+)
 
 
-def runs(name, work, *costs):
+def make_runs(server: str, workload: str, *costs: float) -> list[Run]:
     """Return a run for each cost, which is all the server's CPU time."""
-    figures = dict.fromkeys(report.FIGURES, 0) | {"errors": 0}
-    key = {"name": name, "work": work, "connections": 16}
-    return [{**key, **figures, "cost": cost, "server": cost} for cost in costs]
+    return [
+        Run(
+            server=server,
+            workload=workload,
+            connections=16,
+            round=number,
+            measurement=Measurement(
+                cost=cost,
+                cost_unit=CostUnit.CPU_TIME,
+                server_cpu=cost,
+                postgres_cpu=0,
+                client_cpu=0,
+                requests_per_second=0,
+                p50=0,
+                p99=0,
+                memory=0,
+                errors=0,
+            ),
+        )
+        for number, cost in enumerate(costs, 1)
+    ]
 
 
 @pytest.fixture
-def measured():
-    """Return what a whole comparison measures; the last of three rounds is odd."""
+def runs() -> list[Run]:
+    """The runs of a whole comparison; the last of three rounds is an outlier."""
     return [
         run
-        for number, name in enumerate(SERVERS, 1)
-        for work in SERVERS[name][-1]
-        for run in runs(name, work, number * 100, number * 100 + 1, 9999)
+        for number, server in enumerate(SERVERS, 1)
+        for workload in server.workloads
+        for run in make_runs(
+            server.name, workload, number * 100, number * 100 + 1, 9999
+        )
     ]
 
 
-def test_report(measured):
-    text = report.render(measured, "settings", "versions")
+def test_comparison_shows_medians_and_the_best_peer(runs: list[Run]) -> None:
+    text = report.render_comparison(runs, "settings", "versions")
     assert "CPU time per request" in text
-    assert "| this service | 101 (1.00) |" in text, "the median of the rounds"
-    first = list(SERVERS).index(PEERS[0]) * 100 + 101
-    assert f"| POST | 101 | {first} | {PEERS[0]} | {101 / first:.2f} |" in text
+    assert "| this service | 101 (1.00) |" in text
+    first_peer = SERVERS.index(PEERS[0]) * 100 + 101
+    ratio = f"{101 / first_peer:.2f}"
+    assert f"| POST | 101 | {first_peer} | {PEERS[0].name} | {ratio} |" in text
     assert "settings" in text and "versions" in text
 
 
-def test_report_of_instructions(measured):
-    for run in measured:
-        run["server"] = 1
-    text = report.render(measured, "settings", "versions")
+def test_comparison_names_instructions_as_the_unit(runs: list[Run]) -> None:
+    runs = [
+        replace(
+            run,
+            measurement=replace(
+                run.measurement, server_cpu=1, cost_unit=CostUnit.INSTRUCTIONS
+            ),
+        )
+        for run in runs
+    ]
+    text = report.render_comparison(runs, "settings", "versions")
     assert "Thousands of instructions per request" in text
 
 
-def test_bars(measured):
-    bars = report.bars(measured)
-    assert bars["unit"] == "CPU microseconds"
-    assert bars["works"]["POST"]["this service"] == 101
-    assert len(bars["works"]["one user by id"]) == len(SERVERS)
+def test_chart_shows_the_medians_of_every_server(runs: list[Run]) -> None:
+    chart = report.chart(runs)
+    assert chart["unit"] == "CPU microseconds"
+    assert chart["workloads"]["POST"]["this service"] == 101
+    assert len(chart["workloads"]["one user by id"]) == len(SERVERS)
 
 
-def test_growth():
-    sizes = [
-        Database("url", 10, "emails", {"all": 1000}),
-        Database("url", 1000, "emails", {"all": 90_000}),
+def test_growth_shows_cost_and_disk_space_per_user() -> None:
+    databases = [
+        Database("url", 10, Path("emails"), {"all": 1000}, server_pid=1),
+        Database("url", 1000, Path("emails"), {"all": 90_000}, server_pid=1),
     ]
-    measured = [
+    runs = [
         run
-        for work in report.WORKS
+        for workload in WORKLOADS
         for users, cost in (("10 users", 100), ("1,000 users", 110))
-        for run in runs(users, work, cost)
+        for run in make_runs(users, workload, cost)
     ]
-    text = report.growth(measured, sizes)
+    text = report.render_growth(runs, databases)
     assert "| 1,000 users | 110 (1.10) | 110 (1.10) |" in text
     assert "| all | 100 | 90 |" in text
 
 
 @pytest.mark.parametrize(
-    "said, count",
+    "perf_output, instructions",
     [
         ("53213,,instructions,53213,100.00,,\n", 53213),
         ("<not supported>,,instructions,0,100.00,,\n", None),
         ("", None),
     ],
 )
-def test_count_of_instructions(said, count):
-    assert parse_count(said) == count
+def test_parse_instructions_returns_none_if_not_counted(
+    perf_output: str, instructions: int | None
+) -> None:
+    assert parse_instructions(perf_output) == instructions
 
 
-def test_peers_are_locked_by_hash_from_any_index():
+def test_peers_are_locked_by_hash_without_an_index() -> None:
     locked = REQUIREMENTS.read_text()
     packages = re.findall(r"^[a-z].*==.*\\$", locked, re.M)
     assert len(packages) > 50
@@ -91,18 +133,19 @@ def test_peers_are_locked_by_hash_from_any_index():
     assert "://" not in locked
 
 
-def test_layers_of_a_profile():
+def test_layer_shares_attribute_samples_to_layers() -> None:
     flask = "Flask.wsgi_app (/packages/flask/app.py:9)"
-    query = "run (/here/project/api/users/queries.py:9)"
+    query = "fetch_all (/here/project/api/users/queries.py:9)"
+    wait = "wait_for_postgres (/here/project/server/cooperative.py:9)"
     samples = [
         f"process 1:gunicorn;{flask};match (/packages/werkzeug/routing/map.py:9) 5",
         f"process 1:gunicorn;{flask};choice (/python/random.py:9) 1",
         f"{flask};{query} 1",
-        f"{flask};{query};wait_for_database (/here/gunicorn.conf.py:9) 1",
-        f"{flask};{query};wait_for_database (/here/x.py:9);wait (/p/gevent/hub.py:9) 2",
+        f"{flask};{query};{wait} 1",
+        f"{flask};{query};{wait};wait (/packages/gevent/hub.py:9) 2",
         "unknown (/python/threading.py:9) 1",
     ]
-    shares = profile.shares(samples)
+    shares = profile.layer_shares(samples)
     assert shares["Werkzeug: find the view"] == 0.5
     assert shares["Flask: contexts, hooks, signals, dispatch"] == 0.1
-    assert shares[profile.DATABASE] == 0.4
+    assert shares[profile.DATABASE_LAYER] == 0.4

@@ -1,8 +1,10 @@
-"""Settings: where they come from, and what is said of wrong ones."""
+"""Configuration classes, environment variables, and the errors of invalid ones."""
 
 import os
+from pathlib import Path
 
 import pytest
+from flask_sqlalchemy import SQLAlchemy
 
 from project import config as config_module
 from project import create_app
@@ -15,69 +17,72 @@ from project.config import (
 
 
 @pytest.fixture(autouse=True)
-def clean(monkeypatch, tmp_path):
-    """No variable set, and no .env."""
+def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Unset every environment variable of the service, and hide `.env`."""
     for name in config_module.Environment.model_fields:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(config_module, "DOTENV", tmp_path / ".env")
-    return monkeypatch
 
 
 @pytest.mark.parametrize(
     "config",
     [TestingConfig, "project.config.TestingConfig"],
 )
-def test_class_or_import_string(config):
+def test_config_may_be_a_class_or_an_import_string(config: type | str) -> None:
     app = create_app(config)
     assert app.config["TESTING"] is True
     assert app.config["SECRET_KEY"]
 
 
-def test_development_is_the_default():
+def test_development_is_the_default() -> None:
     app = create_app()
     assert app.config["SECRET_KEY"] == DevelopmentConfig.SECRET_KEY
     assert app.config["SQLALCHEMY_DATABASE_URI"].endswith("/users_dev")
-    assert not app.config["GUARD_DATA"]
+    assert not app.config["IS_PRODUCTION"]
+    assert not app.config["CONFIRM_RECREATE"]
 
 
-def test_app_settings(monkeypatch):
+def test_app_settings_names_the_class(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("APP_SETTINGS", "project.config.ProductionConfig")
     app = create_app()
-    assert app.config["GUARD_DATA"] is True
+    assert app.config["IS_PRODUCTION"] is True
+    assert app.config["CONFIRM_RECREATE"] is True
     assert app.config["SECRET_KEY"] is None
 
 
-def test_mapping_is_laid_over_app_settings(monkeypatch):
+def test_mapping_overrides_the_environment_and_the_class(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("APP_SETTINGS", "project.config.ProductionConfig")
-    monkeypatch.setenv("SECRET_KEY", "from outside, long")
+    monkeypatch.setenv("SECRET_KEY", "from the environment")
     url = "postgres://ada@localhost/users_prod"
     app = create_app({"DATABASE_URL": url, "ANYTHING": 1})
-    assert app.config["SECRET_KEY"] == "from outside, long"
+    assert app.config["SECRET_KEY"] == "from the environment"
     assert app.config["ANYTHING"] == 1
     assert app.config["SQLALCHEMY_DATABASE_URI"] == (
         "postgresql+psycopg2://ada@localhost/users_prod"
     )
 
 
-def test_explicit_database_uri():
+def test_sqlalchemy_database_uri_may_be_set() -> None:
     uri = "postgresql://ada@localhost/other"
     app = create_app({"SQLALCHEMY_DATABASE_URI": uri})
     assert app.config["SQLALCHEMY_DATABASE_URI"].endswith("ada@localhost/other")
 
 
-def test_empty_variable_is_unset(monkeypatch):
+def test_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_KEY", "")
     monkeypatch.setenv("APP_SETTINGS", "")
     assert create_app().config["SECRET_KEY"] == DevelopmentConfig.SECRET_KEY
 
 
-def test_typed(monkeypatch):
+def test_variable_is_converted_to_its_type(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_POOL_SIZE", "7")
     assert create_app().config["DATABASE_POOL_SIZE"] == 7
 
 
 @pytest.mark.parametrize(
-    "name, value, said",
+    "name, value, message",
     [
         ("APP_SETTINGS", "project.config.Prod", "project.config.DevelopmentConfig"),
         ("APP_SETTINGS", "nonsense", "cannot be imported"),
@@ -92,16 +97,18 @@ def test_typed(monkeypatch):
         ("DATABASE_CONNECT_TIMEOUT", "1", "DATABASE_CONNECT_TIMEOUT"),
     ],
 )
-def test_wrong_variable(monkeypatch, name, value, said):
+def test_invalid_variable_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
+) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(ConfigError) as error:
         create_app()
-    assert said in str(error.value)
+    assert message in str(error.value)
     assert "secret" not in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_every_wrong_variable_is_named(monkeypatch):
+def test_error_names_every_invalid_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "x")
     monkeypatch.setenv("WEB_CONCURRENCY", "x")
     with pytest.raises(ConfigError, match="PORT: .*; WEB_CONCURRENCY: "):
@@ -109,58 +116,49 @@ def test_every_wrong_variable_is_named(monkeypatch):
 
 
 @pytest.mark.parametrize("url", ["postgres://localhost/users", "postgres://h/test"])
-def test_tests_refuse_a_database_that_is_not_theirs(monkeypatch, url):
+def test_testing_refuses_a_database_without_the_test_suffix(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
     monkeypatch.setenv("DATABASE_TEST_URL", url)
     with pytest.raises(ConfigError, match="_test"):
         create_app(TestingConfig)
 
 
-def test_dotenv_is_read_in_development(monkeypatch):
-    config_module.DOTENV.write_text("SECRET_KEY=from the file, long\n")
+def test_development_reads_dotenv(monkeypatch: pytest.MonkeyPatch) -> None:
+    config_module.DOTENV.write_text("SECRET_KEY=from the .env file\n")
     monkeypatch.setattr(os, "environ", os.environ.copy())
-    assert create_app().config["SECRET_KEY"] == "from the file, long"
+    assert create_app().config["SECRET_KEY"] == "from the .env file"
 
 
-def test_dotenv_is_read_where_app_settings_is_empty(monkeypatch):
-    config_module.DOTENV.write_text("SECRET_KEY=from the file, long\n")
+def test_dotenv_is_read_if_app_settings_is_empty(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config_module.DOTENV.write_text("SECRET_KEY=from the .env file\n")
     monkeypatch.setattr(os, "environ", os.environ | {"APP_SETTINGS": ""})
-    assert create_app().config["SECRET_KEY"] == "from the file, long"
+    assert create_app().config["SECRET_KEY"] == "from the .env file"
 
 
-def test_dotenv_gives_way_to_the_environment(monkeypatch):
-    config_module.DOTENV.write_text("SECRET_KEY=from the file, long\n")
-    monkeypatch.setenv("SECRET_KEY", "from outside, long")
-    assert create_app().config["SECRET_KEY"] == "from outside, long"
+def test_environment_overrides_dotenv(monkeypatch: pytest.MonkeyPatch) -> None:
+    config_module.DOTENV.write_text("SECRET_KEY=from the .env file\n")
+    monkeypatch.setenv("SECRET_KEY", "from the environment")
+    assert create_app().config["SECRET_KEY"] == "from the environment"
 
 
-def test_dotenv_is_not_read_in_production(monkeypatch):
-    config_module.DOTENV.write_text("SECRET_KEY=from the file, long\n")
+def test_production_ignores_dotenv(monkeypatch: pytest.MonkeyPatch) -> None:
+    config_module.DOTENV.write_text("SECRET_KEY=from the .env file\n")
     monkeypatch.setenv("APP_SETTINGS", "project.config.ProductionConfig")
     assert create_app().config["SECRET_KEY"] is None
 
 
-def test_production_never_starts_a_server():
-    assert create_app(ProductionConfig).config["EMBEDDED"] is False
+def test_production_does_not_use_the_embedded_database() -> None:
+    assert create_app(ProductionConfig).config["USES_EMBEDDED_DATABASE"] is False
 
 
-def test_two_apps_do_not_disturb_each_other(database_url, empty_database):
+def test_two_applications_use_different_databases(
+    database_url: str, empty_database: SQLAlchemy
+) -> None:
     one = create_app({"DATABASE_URL": database_url})
     two = create_app({"DATABASE_URL": "postgresql://127.0.0.1:1/nowhere"})
     assert one.test_client().get("/users").status_code == 200
     assert two.test_client().get("/users").status_code == 503
     assert one.test_client().get("/users").status_code == 200
-
-
-@pytest.mark.parametrize(
-    "config, url, said",
-    [
-        (DevelopmentConfig, None, 0),
-        (ProductionConfig, None, 1),
-        (ProductionConfig, "postgres://localhost/users", 0),
-    ],
-)
-def test_production_says_that_it_has_no_database(monkeypatch, config, url, said):
-    if url:
-        monkeypatch.setenv("DATABASE_URL", url)
-    gaps = " ".join(config_module.gaps(create_app(config).config))
-    assert gaps.count("DATABASE_URL is not set") == said

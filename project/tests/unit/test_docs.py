@@ -1,58 +1,147 @@
-"""The documentation says what the code does."""
+"""The documentation matches the code."""
 
 import configparser
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
+from flask import Flask
 from flask.cli import ScriptInfo
+from werkzeug import exceptions
 
 import manage
-from project import schema
+from project import db
 from project.config import Environment
+from project.database import migrations
+from project.web import errors
 
 ROOT = Path(manage.__file__).parent
-README = (ROOT / "README.md").read_text()
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text()
+    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+}
+README = PAGES["README.md"]
+API = PAGES["docs/api.md"]
+OPERATIONS = PAGES["docs/operations.md"]
+
+CODE = re.compile(r"^```.*?^```$|^ {4,}.*?$|`[^`\n]*`", re.M | re.S)
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^#+ (.+)$", re.M)
+# A line of the README's layout: a path, and what is there.
+LAYOUT = re.compile(r"^ {4}([\w./]+) {2,}\S", re.M)
 
 
-def test_every_variable_is_in_the_readme():
-    assert re.findall(r"^\| `([A-Z_]+)` \|", README, re.M) == list(
-        Environment.model_fields
-    )
+def get_anchors(page: str) -> set[str]:
+    """Return the anchors that GitHub gives to the headings of a page."""
+    return {
+        re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-")
+        for heading in HEADING.findall(re.sub(CODE, "", page))
+    }
 
 
-def test_every_variable_is_in_the_example():
+def iter_error_classes(
+    parent: type[errors.ApiError],
+) -> Iterator[type[errors.ApiError]]:
+    for child in parent.__subclasses__():
+        yield child
+        yield from iter_error_classes(child)
+
+
+def test_readme_has_at_most_180_lines() -> None:
+    assert README.count("\n") <= 180
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_link_has_a_target(name: str) -> None:
+    for link in LINK.findall(re.sub(CODE, "", PAGES[name])):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (ROOT / name).parent / path if path else ROOT / name
+        assert target.exists(), link
+        if anchor:
+            assert anchor in get_anchors(target.read_text()), link
+
+
+def test_every_setting_is_documented() -> None:
+    table = OPERATIONS.split("<!-- settings: begin -->")[1]
+    table = table.split("<!-- settings: end -->")[0]
+    names = re.findall(r"^\| `([A-Z_]+)` \|", table, re.M)
+    assert names == list(Environment.model_fields)
+
+
+def test_every_setting_is_in_the_example_file() -> None:
     example = (ROOT / ".env.example").read_text()
-    assert re.findall(r"^#? ?([A-Z_]+)=", example, re.M) == list(
-        Environment.model_fields
-    )
+    names = re.findall(r"^#? ?([A-Z_]+)=", example, re.M)
+    assert names == list(Environment.model_fields)
 
 
-def test_every_operation_is_in_the_readme(test_app):
+def test_every_operation_is_documented(test_app: Flask) -> None:
     served = {
         f"{method} {re.sub('<.*>', '<id>', rule.rule)}"
         for rule in test_app.url_map.iter_rules()
         if not rule.endpoint.endswith(".static")
-        for method in rule.methods - {"HEAD", "OPTIONS"}
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
     assert set(re.findall(r"^\| `([A-Z]+ /\S*)` \|", README, re.M)) == served
 
 
-def test_every_command_is_in_the_readme(test_app):
-    shown = set(re.findall(r"`python manage\.py (\w+)", README))
-    script = ScriptInfo(create_app=lambda: schema.with_commands(test_app))
+def test_every_error_message_is_documented() -> None:
+    messages = {
+        *(error.message for error in iter_error_classes(errors.ApiError)),
+        *(
+            error.description
+            for error in (
+                exceptions.NotFound,
+                exceptions.MethodNotAllowed,
+                exceptions.RequestEntityTooLarge,
+            )
+        ),
+        errors.UNAVAILABLE,
+    }
+    assert [message for message in messages if f"| `{message}` |" not in API] == []
+
+
+def test_every_management_command_is_documented(test_app: Flask) -> None:
+    documented = set(re.findall(r"^\| `python manage\.py (\w+)", OPERATIONS, re.M))
+    script = ScriptInfo(create_app=lambda: migrations.init_migrate(test_app, db))
     context = click.Context(manage.cli, obj=script)
-    assert shown == set(manage.cli.list_commands(context))
+    assert documented == set(manage.cli.list_commands(context))
 
 
-def test_every_script_is_in_the_readme():
+def test_every_script_is_documented() -> None:
     pipfile = configparser.ConfigParser(comment_prefixes="#")
     pipfile.read(ROOT / "Pipfile")
-    for script in pipfile["scripts"]:
-        assert f"`pipenv run {script}`" in README
+    documented = re.findall(r"^\| `pipenv run ([\w-]+)` \|", README, re.M)
+    assert set(documented) == set(pipfile["scripts"])
 
 
-@pytest.mark.parametrize("path", re.findall(r"^    (\S+[/y])  ", README, re.M))
-def test_every_path_of_the_layout_exists(path):
+def test_every_metric_is_documented() -> None:
+    source = (ROOT / "project/web/metrics.py").read_text()
+    names = re.findall(r'"((?:http|database)_[a-z_]+)", "', source)
+    names += re.findall(r'^ +"((?:http|database)_[a-z_]+)",$', source, re.M)
+    documented = re.findall(r"^\| `((?:http|database)_\w+)` \|", OPERATIONS, re.M)
+    assert set(documented) == set(names)
+
+
+@pytest.mark.parametrize("path", LAYOUT.findall(README))
+def test_every_path_of_the_layout_exists(path: str) -> None:
     assert (ROOT / path).exists()
+
+
+def test_every_package_is_in_the_layout() -> None:
+    packages = {
+        f"{path.parent.relative_to(ROOT)}/"
+        for path in (ROOT / "project").glob("**/__init__.py")
+        if not path.is_relative_to(ROOT / "project" / "tests")
+    }
+    assert packages - set(LAYOUT.findall(README)) == {"project/"}
+
+
+def test_every_test_command_names_a_test() -> None:
+    commands = re.findall(r"^ {4}pipenv run pytest (\S+)(?: -k (\S+))?$", README, re.M)
+    assert commands
+    for path, name in commands:
+        assert f"def {name}" in (ROOT / path).read_text()

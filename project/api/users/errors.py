@@ -1,0 +1,23 @@
+"""The errors of the operations on users."""
+
+from project.web.errors import ApiError
+
+
+class EmailTaken(ApiError):
+    """Another user has the e-mail address, in this or another letter case."""
+
+    message = "Sorry. That email already exists."
+
+
+class UserNotFound(ApiError):
+    """No user has the id."""
+
+    status = 404
+    message = "User does not exist"
+
+
+class StaleVersion(ApiError):
+    """The user has changed since the version in `If-Match`."""
+
+    status = 412
+    message = "The user has changed since that version: read it again."

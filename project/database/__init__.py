@@ -1,0 +1,1 @@
+"""The connection to PostgreSQL: engines, error messages, migrations."""

@@ -1,0 +1,235 @@
+"""Database URLs, and the two SQLAlchemy engines with their connection pools.
+
+The default engine runs transactions: `db.session`, the command line, the migrations.
+The bind `AUTOCOMMIT` runs the API's single statements without BEGIN and COMMIT, which
+saves two round trips per request.
+"""
+
+import re
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn, TypedDict
+
+import psycopg2
+from psycopg2 import errors
+from psycopg2.extensions import connection as PsycopgConnection
+from sqlalchemy import Engine, event, exc, make_url
+from sqlalchemy.engine.interfaces import ExceptionContext
+from sqlalchemy.pool import (
+    ConnectionPoolEntry,
+    PoolProxiedConnection,
+)
+
+from project.config import ConfigError, Settings
+from project.database import embedded
+from project.database.availability import DatabaseNotConfigured
+
+AUTOCOMMIT = "autocommit"
+
+DRIVER = "postgresql+psycopg2"
+# Every spelling of the scheme: Heroku sets `postgres://`, which SQLAlchemy rejects,
+# and SQLAlchemy reads `postgresql://` as psycopg 3.
+SCHEME = re.compile(r"^(postgres|postgresql|postgresql\+psycopg2)://")
+# The parts of a URL whose hosts libpq separates by commas:
+# scheme, user and password, hosts, the rest.
+MULTIHOST_URL = re.compile(r"([^/]*//)([^/?]*@)?([^/?]*)(.*)")
+# libpq also accepts passwords in the query string of a URL.
+PASSWORD_PARAMETERS = ("password", "sslpassword")
+
+# Connections that have been idle for longer are pinged before they are reused.
+IDLE_SECONDS = 0.5
+
+
+class SqlalchemySettings(TypedDict):
+    """The configuration that Flask-SQLAlchemy reads, and where the database is."""
+
+    SQLALCHEMY_DATABASE_URI: str
+    SQLALCHEMY_ENGINE_OPTIONS: dict[str, Any]
+    SQLALCHEMY_BINDS: dict[str, dict[str, Any]]
+    USES_EMBEDDED_DATABASE: bool
+
+
+def normalize_url(url: str) -> str:
+    """Return a PostgreSQL URL with the scheme that selects psycopg2.
+
+    Raises:
+        ValueError: it is not the URL of a PostgreSQL database.
+    """
+    if not SCHEME.match(url):
+        raise ValueError("write it as postgresql://user:password@host:5432/database")
+    try:
+        parsed = make_url(expand_multihost_url(SCHEME.sub(f"{DRIVER}://", url)))
+    except (exc.ArgumentError, ValueError):
+        # The original message would quote the password.
+        raise ValueError(
+            "the URL cannot be parsed: percent-encode special characters in the"
+            " password, and write the port as a number"
+        ) from None
+    if not parsed.database:
+        raise ValueError("it names no database: add /database at the end")
+    return parsed.render_as_string(hide_password=False)
+
+
+def expand_multihost_url(url: str) -> str:
+    """Rewrite libpq's list of hosts into the query parameters that SQLAlchemy accepts.
+
+    `//user@one:5432,two/name` becomes `//user@/name?host=one:5432&host=two:5432`.
+    """
+    match = MULTIHOST_URL.match(url)
+    if match is None:
+        return url
+    scheme, login, hosts, rest = match.groups("")
+    if "," not in hosts:
+        return url
+    addresses = [host if ":" in host else f"{host}:5432" for host in hosts.split(",")]
+    query = "&".join(f"host={address}" for address in addresses)
+    return f"{scheme}{login}{rest}{'&' if '?' in rest else '?'}{query}"
+
+
+def redact_url(url: str) -> str:
+    """Return a URL for display: without passwords and the driver's name."""
+    displayed = make_url(url).set(drivername="postgresql")
+    return displayed.difference_update_query(PASSWORD_PARAMETERS).render_as_string()
+
+
+def connect_args(settings: Settings) -> dict[str, Any]:
+    """Return psycopg2's arguments for every connection."""
+    milliseconds = {
+        "statement_timeout": settings.DATABASE_STATEMENT_TIMEOUT * 1000,
+        "lock_timeout": settings.DATABASE_LOCK_TIMEOUT * 1000,
+    }
+    options = [f"-c {name}={value}" for name, value in milliseconds.items()]
+    return {
+        "application_name": "users",
+        "connect_timeout": settings.DATABASE_CONNECT_TIMEOUT,
+        "options": " ".join(["-c timezone=UTC", *options]),
+    }
+
+
+def engine_options(settings: Settings) -> dict[str, Any]:
+    """Return SQLAlchemy's arguments for both engines."""
+    return {
+        "pool_size": settings.DATABASE_POOL_SIZE,
+        "max_overflow": 0,
+        "pool_timeout": settings.DATABASE_POOL_TIMEOUT,
+        # The most recently used connection is the least likely to be stale.
+        "pool_use_lifo": True,
+        "pool_events": [(ping_if_idle, "checkout")],
+        "connect_args": connect_args(settings),
+    }
+
+
+def sqlalchemy_settings(settings: Settings, folder: Path) -> SqlalchemySettings:
+    """Choose the database, and return Flask-SQLAlchemy's configuration for it.
+
+    Args:
+        folder: where an embedded server stores its data.
+
+    Raises:
+        ConfigError: the URL is invalid, or the tests would delete the contents of a
+            database that is not a test database.
+    """
+    variable = "DATABASE_TEST_URL" if settings.TESTING else "DATABASE_URL"
+    configured = settings.SQLALCHEMY_DATABASE_URI or getattr(settings, variable)
+    options = engine_options(settings)
+    if configured:
+        try:
+            url = normalize_url(configured)
+        except ValueError as error:
+            raise ConfigError(f"invalid settings: {variable}: {error}") from None
+    elif name := settings.EMBEDDED_DATABASE:
+        url = f"{DRIVER}:///{name}"
+        options["creator"] = partial(
+            connect_to_embedded, folder, name, options["connect_args"]
+        )
+    else:
+        url = f"{DRIVER}://"
+        options["creator"] = partial(raise_not_configured, variable)
+    if settings.TESTING and not (make_url(url).database or "").endswith("_test"):
+        raise ConfigError(
+            f"the tests delete the contents of their database: {variable} must name a"
+            f" database that ends in _test, not {redact_url(url)}"
+        )
+    autocommit = {
+        **options,
+        "url": url,
+        "isolation_level": "AUTOCOMMIT",
+        # There is never a transaction to roll back.
+        "pool_reset_on_return": None,
+    }
+    return {
+        "SQLALCHEMY_DATABASE_URI": url,
+        "SQLALCHEMY_ENGINE_OPTIONS": options,
+        "SQLALCHEMY_BINDS": {AUTOCOMMIT: autocommit},
+        "USES_EMBEDDED_DATABASE": not configured and bool(settings.EMBEDDED_DATABASE),
+    }
+
+
+def connect_to_embedded(
+    folder: Path, database: str, arguments: dict[str, Any]
+) -> PsycopgConnection:
+    """Open a connection to the embedded server, and start the server if needed."""
+    connection: PsycopgConnection = psycopg2.connect(
+        embedded.start(folder, database), **arguments
+    )
+    return connection
+
+
+def raise_not_configured(variable: str) -> NoReturn:
+    """Refuse to connect, so that the application can start without a database."""
+    raise DatabaseNotConfigured(
+        "no database is configured: set"
+        f" {variable} to postgresql://user:password@host/name"
+    )
+
+
+def ping_if_idle(
+    connection: PsycopgConnection,
+    entry: ConnectionPoolEntry,
+    proxy: PoolProxiedConnection,
+) -> None:
+    """Ping a connection that has been idle longer than IDLE_SECONDS before reusing it.
+
+    `pool_pre_ping` would add a round trip to each request. Under load this adds none,
+    and it still detects the connections that a restart of the server has closed. The
+    idle time counts from the last checkout.
+
+    Raises:
+        InvalidatePoolError: the connection is dead; the pool replaces it, and every
+            older connection at its next checkout.
+    """
+    now = time.monotonic()
+    last_checkout = entry.info.get("last_checkout", now)
+    entry.info["last_checkout"] = now
+    if now - last_checkout < IDLE_SECONDS:
+        return
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        connection.rollback()
+    except psycopg2.Error as error:
+        raise exc.InvalidatePoolError() from error
+
+
+@event.listens_for(Engine, "handle_error")
+def treat_read_only_as_disconnect(context: ExceptionContext) -> None:
+    """Invalidate the pool after a failover, when the old primary is read-only."""
+    if isinstance(context.original_exception, errors.ReadOnlySqlTransaction):
+        context.is_disconnect = True
+
+
+def discard_dead_connections(
+    engine: Engine, connection: PoolProxiedConnection, error: psycopg2.Error
+) -> None:
+    """Invalidate the pool if an error shows that its connections are unusable.
+
+    SQLAlchemy does this for statements that it executes itself. Statements that run
+    on the driver's cursor need this call.
+    """
+    dead = engine.dialect.is_disconnect(
+        error, connection.dbapi_connection, None  # type: ignore[arg-type]
+    )
+    if dead or isinstance(error, errors.ReadOnlySqlTransaction):
+        connection.invalidate(error)
+        engine.dispose()

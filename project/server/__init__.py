@@ -1,0 +1,1 @@
+"""How gunicorn runs the application; gunicorn.conf.py refers to these modules."""

@@ -1,0 +1,72 @@
+"""The values of gunicorn.conf.py that depend on the settings or on the machine."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+
+from project import admin
+from project.config import ConfigError, Settings, load_config
+
+# PostgreSQL's default is 100 connections. The rest is for migrations and commands.
+MAX_DATABASE_CONNECTIONS = 80
+# prometheus_client reads this variable. It is also set before the import of metrics.
+METRICS_DIR_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+
+
+def load_settings_or_exit() -> Settings:
+    """Load the configuration, or exit with the reason."""
+    try:
+        settings = load_config()
+        if settings.METRICS_PORT == settings.PORT:
+            raise ConfigError("METRICS_PORT must differ from PORT: choose another port")
+    except ConfigError as error:
+        sys.exit(f"Error: {error}")
+    return settings
+
+
+def bind_addresses(settings: Settings) -> list[str]:
+    """Return the addresses to listen on."""
+    ports = [settings.PORT, settings.METRICS_PORT]
+    return [f"0.0.0.0:{port}" for port in ports if port]
+
+
+def worker_count(settings: Settings) -> int:
+    """Return the number of workers: WEB_CONCURRENCY, or one per core.
+
+    Requests are bound by the CPU: on two cores two workers served more than one, and
+    four no more than two. The pools of all workers stay within
+    MAX_DATABASE_CONNECTIONS.
+    """
+    cores = (
+        len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    )
+    max_workers = max(1, MAX_DATABASE_CONNECTIONS // settings.DATABASE_POOL_SIZE)
+    return settings.WEB_CONCURRENCY or min(cores, max_workers)
+
+
+def create_metrics_dir(settings: Settings) -> str | None:
+    """Create the directory in which the workers share metrics, if METRICS_PORT is set.
+
+    The environment variable that it sets enables `project.web.metrics`.
+    """
+    if not settings.METRICS_PORT:
+        return None
+    folder = tempfile.mkdtemp(prefix="metrics_")
+    os.environ[METRICS_DIR_VARIABLE] = folder
+    return folder
+
+
+def startup_warnings(settings: Settings) -> Iterator[str]:
+    """Yield a line for each production setting that is missing."""
+    if settings.IS_PRODUCTION and not settings.DATABASE_URL:
+        yield "DATABASE_URL is not set: /users and /health are answered with 503"
+    if settings.IS_PRODUCTION and not settings.API_TOKENS:
+        yield (
+            "API_TOKENS is not set: every client that reaches this service can read,"
+            " change and delete every user"
+        )
+    missing = admin.missing_credentials(settings)
+    requested = settings.ADMIN_USERNAME or settings.ADMIN_PASSWORD
+    if settings.ADMIN_REQUIRES_LOGIN and requested and missing:
+        yield f"the admin is disabled: to enable it, also set {' and '.join(missing)}"

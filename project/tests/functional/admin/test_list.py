@@ -1,0 +1,157 @@
+"""The list of users: search, filters, sorting, paging and export."""
+
+import csv
+import io
+import re
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import event
+
+from project import db
+from project.api.users.schemas import FIELDS
+from project.tests.functional.admin.helpers import ADA, list_users, listed_emails
+from project.tests.types import AddUser
+
+
+def insert_numbered_users(database: SQLAlchemy, count: int) -> None:
+    """Insert users whose addresses are 1@example.com, 2@example.com and so on."""
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO users (username, email)"
+            " SELECT n, n || '@example.com' FROM generate_series(1, %s) n",
+            (count,),
+        )
+
+
+@pytest.mark.parametrize(
+    "query, initials",
+    [
+        ("", "cba"),
+        ("search=B", "b"),
+        ("search=lace+ada", "a"),
+        ("search=LOVE", "a"),
+        ("search=ov", ""),
+        ("search=^grace", "b"),
+        ("search=%3Dgrace", ""),
+        ("search=%25%25%25", ""),
+        ("search=r_c", "c"),
+        ("search=%5C", ""),
+        ("search=%00grace", "b"),
+        ("search=%20", "cba"),
+        ("sort=0", "abc"),
+        ("sort=1", "abc"),
+        ("sort=2&desc=1", "cba"),
+        (f"sort={FIELDS.index('active')}&desc=1", "cab"),
+        (f"sort={FIELDS.index('created_date')}", "abc"),
+        ("flt0_0=1", "ca"),
+        ("flt0_0=0", "b"),
+        ("flt0_1=grace", "b"),
+        ("flt0_2=c%40", "c"),
+        ("flt0_3=C@example.com", "c"),
+        ("flt0_4=2000-01-01+00:00:00", "cba"),
+        ("flt0_5=2000-01-01+00:00:00", ""),
+        ("flt0_2=%00", "cba"),
+        ("flt0_2=%5C", ""),
+        ("flt0_4=yesterday", "cba"),
+        ("flt0_99=x", "cba"),
+        ("page=1", ""),
+        ("page=-1", "cba"),
+        ("page=" + "9" * 30, ""),
+        ("page_size=0&sort=99&desc=x", "cba"),
+        ("page_size=100", "cba"),
+    ],
+)
+def test_query_selects_and_orders_users(
+    admin: FlaskClient, add_user: AddUser, query: str, initials: str
+) -> None:
+    add_user("Ada Lovelace", "a@example.com")
+    add_user("Grace Hopper", "b@example.com", active=False)
+    add_user("r_c", "c@example.com")
+    response = admin.get(f"/admin/user/?{query}")
+    assert response.status_code == 200
+    assert "".join(email[0] for email in listed_emails(response)) == initials
+
+
+@pytest.mark.parametrize(
+    "query", ["export_type=x", "endpoint=x", "self=1", "_external=1"]
+)
+def test_unknown_query_parameter_is_ignored(
+    admin: FlaskClient, add_user: AddUser, query: str
+) -> None:
+    add_user(**ADA)
+    response = admin.get(f"/admin/user/?search=ada&{query}")
+    assert response.status_code == 200
+    (export,) = re.findall(r'href="(/admin/user/export/[^"]*)"', response.text)
+    assert export == "/admin/user/export/csv/?search=ada"
+
+
+def test_list_without_users_says_so(admin: FlaskClient) -> None:
+    assert "No users here." in admin.get("/admin/user/").text
+
+
+def test_list_is_paged(admin: FlaskClient, test_database: SQLAlchemy) -> None:
+    insert_numbered_users(test_database, 25)
+    first = admin.get("/admin/user/")
+    assert first.status_code == 200
+    assert listed_emails(first)[::19] == ["25@example.com", "6@example.com"]
+    assert re.search(r'rel="next"\s+href="/admin/user/\?page=1', first.text)
+    second = admin.get("/admin/user/?page=1")
+    assert second.status_code == 200
+    assert listed_emails(second)[-1] == "1@example.com"
+
+
+def test_search_uses_its_index_and_counts_nothing(
+    admin_app: Flask, admin: FlaskClient, add_user: AddUser
+) -> None:
+    add_user(**ADA)
+    executed: list[tuple[str, Any]] = []
+
+    def record(*args: Any) -> None:
+        _, _, statement, parameters, *_ = args
+        executed.append((statement, parameters))
+
+    with admin_app.app_context():
+        event.listen(db.engine, "before_cursor_execute", record)
+    admin.get("/admin/user/?search=ada")
+    ((statement, parameters),) = executed
+    assert "count(" not in statement.lower()
+    with db.engine.begin() as connection:
+        connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        connection.exec_driver_sql("SET LOCAL enable_indexscan = off")
+        plan = connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)
+        assert "users_search_idx" in "\n".join(plan.scalars())
+
+
+def test_export_escapes_formulas_and_applies_filters(
+    admin: FlaskClient, add_user: AddUser
+) -> None:
+    add_user("=1+1", "+a@example.com")
+    add_user("ü, quoted", "b@example.com", active=False)
+    response = admin.get("/admin/user/export/csv/?sort=0", buffered=True)
+    assert response.mimetype == "text/csv"
+    assert "attachment" in response.headers["Content-Disposition"]
+    reader = csv.DictReader(io.StringIO(response.text))
+    columns = ["ID", "Username", "E-mail", "Active", "Created"]
+    rows = [[row[column] for column in columns] for row in reader]
+    created = [user["created_date"] for user in list_users(admin)]
+    assert rows == [
+        ["1", "'=1+1", "'+a@example.com", "True", created[0]],
+        ["2", "ü, quoted", "b@example.com", "False", created[1]],
+    ]
+    assert len(reader.fieldnames or []) == len(FIELDS)
+    filtered = admin.get("/admin/user/export/csv/?flt0_0=0", buffered=True).text
+    assert len(filtered.splitlines()) == 2
+
+
+def test_export_is_not_limited_to_a_page(
+    admin: FlaskClient, test_database: SQLAlchemy
+) -> None:
+    insert_numbered_users(test_database, 2500)
+    response = admin.get("/admin/user/export/csv/", buffered=True)
+    lines = response.text.splitlines()
+    assert len(lines) == 2501
+    assert lines[1].startswith("2500,") and lines[-1].startswith("1,")

@@ -1,0 +1,79 @@
+"""Helpers that run `python manage.py` in a child process and read the users table."""
+
+import os
+import signal
+import subprocess
+import sys
+
+from devtools.servers import ROOT, clean_environment
+from project import db
+from project.api.users.models import User
+from project.tests.types import StoredUser
+
+# The error of PostgreSQL, or of a pgbouncer in front of it, for the database `nowhere`.
+MISSING_DATABASE = 'database "nowhere" does not exist|no such database: nowhere'
+
+
+def environment_without_database() -> dict[str, str]:
+    """Return the tests' environment, coverage included, without a database URL."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("DATABASE_")}
+
+
+def run_python(
+    *arguments: str, input: str = "", **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run Python in the project's folder, with environment variables added."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=environment_without_database() | variables,
+        input=input,
+        capture_output=True,
+        text=True,
+    )
+
+
+def run_manage(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return run_python("manage.py", *arguments, **variables)
+
+
+def start_manage(
+    *arguments: str,
+    stdin: int | None = None,
+    stdout: int | None = None,
+    stderr: int | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start `python manage.py` on the test database, with unbuffered pipes."""
+    variables = {
+        "APP_SETTINGS": "project.config.TestingConfig",
+        "DATABASE_TEST_URL": os.environ["DATABASE_TEST_URL"],
+        "PYTHONUNBUFFERED": "1",
+    }
+    # A test run that a shell starts in the background ignores SIGINT, and a child
+    # process inherits that. A handler is not inherited: the child has the default.
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=clean_environment() | variables,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            bufsize=0,
+        )
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def stored_users() -> list[StoredUser]:
+    """Return all users, ordered by id."""
+    columns = User.username, User.email, User.active
+    with db.engine.connect() as connection:
+        rows = connection.execute(db.select(*columns).order_by(User.id))
+        return [(row.username, row.email, row.active) for row in rows]
+
+
+def stored_emails() -> list[str]:
+    """Return the addresses of all users, ordered by id."""
+    return [email for _, email, _ in stored_users()]

@@ -1,0 +1,60 @@
+"""The validation code and the published JSON Schemas accept the same values."""
+
+import re
+
+import email_validator
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from project.api.users import schemas
+
+username_adapter: TypeAdapter[str] = TypeAdapter(schemas.Username)
+# Characters that are trimmed, characters that are refused, and others.
+EDGE_CHARACTERS = st.sampled_from(
+    " \t\n\x85\xa0\u2003\u200b\ufeff\x1b\x1c\x1f\x7f\0aü😀"
+)
+LONG = "a" * 126
+
+
+@settings(derandomize=True, database=None, max_examples=100, deadline=None)
+@given(st.from_regex(schemas.PLAIN_EMAIL, fullmatch=True))
+def test_plain_email_passes_the_full_check(email: str) -> None:
+    if len(email) <= schemas.MAX_LENGTH:
+        email_validator.validate_email(email, check_deliverability=False)
+
+
+@pytest.mark.parametrize(
+    "email", ["ada@example.com", "a.d-a_l+x@mail.example.org", "A1@b2.co"]
+)
+def test_common_emails_are_plain(email: str) -> None:
+    assert schemas.PLAIN_EMAIL.fullmatch(email)
+
+
+def is_accepted(username: str) -> bool:
+    """Return whether the API accepts the username."""
+    try:
+        username_adapter.validate_python(username)
+    except ValidationError:
+        return False
+    return True
+
+
+def matches_pattern(username: str) -> bool:
+    """Return whether the username matches the pattern in the JSON Schema."""
+    return bool(re.search(username_adapter.json_schema()["pattern"], username))
+
+
+@settings(derandomize=True, database=None, max_examples=500, deadline=None)
+@given(st.text(EDGE_CHARACTERS | st.characters(codec="utf-8"), max_size=8))
+def test_username_pattern_matches_accepted_usernames(username: str) -> None:
+    assert matches_pattern(username) == is_accepted(username)
+
+
+@pytest.mark.parametrize("inside", ["a", " ", "\u2003", "😀", "aa", "a\n", "\x85"])
+@pytest.mark.parametrize("around", ["", " ", "\n\t ", "\u3000\x85", "\x1f"])
+def test_username_pattern_has_the_same_length_limit(inside: str, around: str) -> None:
+    username = f"{around}a{inside}{LONG}{around}"
+    assert matches_pattern(username) == is_accepted(username)
+    assert matches_pattern(username + "a") == is_accepted(username + "a")

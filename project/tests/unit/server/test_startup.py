@@ -1,0 +1,56 @@
+"""Warnings about missing production settings."""
+
+import pytest
+
+from project import create_app
+from project.admin.passwords import hash_password
+from project.config import DevelopmentConfig, ProductionConfig, load_config
+from project.server.startup import startup_warnings
+
+HASH = hash_password("correct horse battery")
+
+
+@pytest.mark.parametrize(
+    "config, url, warnings",
+    [
+        (DevelopmentConfig, None, 0),
+        (ProductionConfig, None, 1),
+        (ProductionConfig, "postgres://localhost/users", 0),
+    ],
+)
+def test_production_warns_if_database_url_is_unset(
+    monkeypatch: pytest.MonkeyPatch, config: type, url: str | None, warnings: int
+) -> None:
+    if url:
+        monkeypatch.setenv("DATABASE_URL", url)
+    lines = " ".join(startup_warnings(load_config(config)))
+    assert lines.count("DATABASE_URL is not set") == warnings
+
+
+@pytest.mark.parametrize(
+    "variables, hint",
+    [
+        ({}, None),
+        ({"SECRET_KEY": "x" * 16}, None),
+        ({"ADMIN_USERNAME": "x"}, "also set ADMIN_PASSWORD and SECRET_KEY"),
+        (
+            {"ADMIN_USERNAME": "x", "SECRET_KEY": "x" * 16},
+            "also set ADMIN_PASSWORD",
+        ),
+        ({"ADMIN_USERNAME": "x", "ADMIN_PASSWORD": HASH}, "also set SECRET_KEY"),
+        (
+            {"ADMIN_PASSWORD": HASH, "SECRET_KEY": "x" * 16},
+            "also set ADMIN_USERNAME",
+        ),
+    ],
+)
+def test_incomplete_admin_login_disables_the_admin_with_a_warning(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], hint: str | None
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://localhost/users")
+    monkeypatch.setenv("API_TOKENS", "0123456789abcdef")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    expected = [f"the admin is disabled: to enable it, {hint}"] if hint else []
+    assert list(startup_warnings(load_config(ProductionConfig))) == expected
+    assert "admin" not in create_app(ProductionConfig).blueprints

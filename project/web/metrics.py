@@ -1,0 +1,102 @@
+"""Prometheus metrics of all gunicorn workers, on a port of their own.
+
+Loaded only if METRICS_PORT is set.
+"""
+
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from flask import Flask, Response, current_app, g, request
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    make_wsgi_app,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
+from sqlalchemy.pool import QueuePool
+
+from project.database.engines import AUTOCOMMIT
+from project.web.errors import database_failed
+from project.web.request_log import route_label
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+# Every other method has the label "other". Otherwise a client could create any number
+# of time series.
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+REQUESTS = Counter(
+    "http_requests_total", "Requests answered.", ["method", "route", "status"]
+)
+SECONDS = Histogram(
+    "http_request_duration_seconds",
+    "Time to answer a request.",
+    ["method", "route"],
+    buckets=[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+)
+IN_FLIGHT = Gauge(
+    "http_requests_in_flight",
+    "Requests being answered.",
+    multiprocess_mode="livesum",
+)
+POOL_IN_USE = Gauge(
+    "database_pool_in_use",
+    "Connections of the API's pool in use.",
+    multiprocess_mode="livesum",
+)
+DATABASE_ERRORS = Counter(
+    "database_errors_total",
+    "Requests refused because the database was unavailable.",
+    ["kind"],
+)
+
+
+def init_app(app: Flask) -> None:
+    """Record metrics of every request, and serve them on METRICS_PORT."""
+    app.before_request(IN_FLIGHT.inc)
+    app.after_request(record_request)
+    database_failed.connect(count_database_error)
+    app.wsgi_app = MetricsMiddleware(  # type: ignore[method-assign]
+        app.wsgi_app, app.config["METRICS_PORT"]
+    )
+
+
+def record_request(response: Response) -> Response:
+    """Record a request, its duration, and the connections in use at its end."""
+    method = request.method if request.method in METHODS else "other"
+    REQUESTS.labels(method, route_label(), response.status_code).inc()
+    SECONDS.labels(method, route_label()).observe(time.perf_counter() - g.started)
+    IN_FLIGHT.dec()
+    pool = current_app.extensions["sqlalchemy"].engines[AUTOCOMMIT].pool
+    assert isinstance(pool, QueuePool)
+    POOL_IN_USE.set(pool.checkedout())
+    return response
+
+
+def count_database_error(app: Flask, error: Exception) -> None:
+    """Count an error by its class; a receiver of `database_failed`."""
+    DATABASE_ERRORS.labels(type(error).__name__).inc()
+
+
+class MetricsMiddleware:
+    """Serves the metrics on one port, and an application on every other port."""
+
+    def __init__(self, app: "WSGIApplication", port: int) -> None:
+        self.app = app
+        self.port = port
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        self.metrics_app = make_wsgi_app(registry)
+
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        """Choose by the port of the socket, since a client can forge the Host."""
+        if environ["gunicorn.socket"].getsockname()[1] == self.port:
+            response: Iterable[bytes] = self.metrics_app(environ, start_response)
+            return response
+        return self.app(environ, start_response)

@@ -1,0 +1,86 @@
+"""The request id, the access log and the audit log."""
+
+import logging
+import os
+import re
+import time
+from functools import cache
+
+from flask import Flask, Response, g, request
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+REQUEST_ID_HEADER = "X-Request-ID"
+# A request id from a client is used only if it matches.
+VALID_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+# The converter in `<converter:name>`.
+CONVERTER = re.compile(r"<[^<>:]+:")
+
+access_log = logging.getLogger("project.access")
+audit_log = logging.getLogger("project.audit")
+
+
+def init_app(app: Flask) -> None:
+    """Assign an id to each request, and log it with the client's address."""
+    if trusted := app.config["TRUSTED_PROXIES"]:
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=trusted, x_proto=trusted
+        )
+    app.before_request(assign_request_id)
+    app.after_request(log_request)
+
+
+def assign_request_id() -> None:
+    """Take the request id from the client, or create one."""
+    given = request.environ.get("HTTP_X_REQUEST_ID", "")
+    g.request_id = given if VALID_REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
+    g.started = time.perf_counter()
+
+
+def log_request(response: Response) -> Response:
+    """Add the request id to the response, and write the access log.
+
+    The log contains the route instead of the path and the query, which may contain
+    personal data.
+    """
+    response.headers.add(REQUEST_ID_HEADER, g.request_id)
+    if access_log.isEnabledFor(logging.INFO):
+        fields = {
+            "method": request.method,
+            "route": route_label(),
+            "status": response.status_code,
+            "milliseconds": round((time.perf_counter() - g.started) * 1000, 2),
+            "client": request.remote_addr,
+        }
+        access_log.info(
+            "%(method)s %(route)s %(status)s %(milliseconds)s ms %(client)s",
+            fields,
+            extra=fields,
+        )
+    return response
+
+
+def route_label() -> str:
+    """Return the URL rule of the request, such as `/users/<user_id>`."""
+    return format_rule(request.url_rule.rule) if request.url_rule else "unmatched"
+
+
+@cache
+def format_rule(rule: str) -> str:
+    """Remove the names of the converters from a URL rule."""
+    return CONVERTER.sub("<", rule)
+
+
+def audit(action: str, user_id: int, operator: str | None = None) -> None:
+    """Log that a user was written.
+
+    Args:
+        action: `added`, `updated` or `removed`.
+        operator: the name of the admin's operator, for writes in the admin.
+    """
+    audit_log.info(
+        "user %s %s",
+        user_id,
+        action,
+        extra={"action": action, "user_id": user_id, "who": operator},
+    )

@@ -80,10 +80,10 @@ def confirm_deletion(users: int) -> None:
         ClickException: stdin is not a terminal.
         Abort: the answer is no.
     """
-    warning = f"{database_name()} holds {users} user(s), which this destroys."
+    warning = f"{database_name()} contains {users} user(s), which will be deleted."
     if not is_interactive():
-        raise click.ClickException(f"{warning} To do it all the same, add --yes.")
-    click.confirm(f"{warning} Go on?", abort=True)
+        raise click.ClickException(f"{warning} Add --yes to confirm.")
+    click.confirm(f"{warning} Continue?", abort=True)
 
 
 @cli.command("wait_for_db")

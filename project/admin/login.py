@@ -129,8 +129,9 @@ def create_home_view(
 ) -> HomeViewWithLogin:
     """Create the home page with a login, and register the operator with Flask-Login.
 
-    `LoginManager.init_app` is not called: it would add a function to every request of
-    the API, for a "remember me" cookie that does not exist here.
+    `LoginManager.init_app` is not called: its "remember me" cookie is not used, and the
+    function that it adds for it reads the session after every request. Every response
+    of the API would then have the header `Vary: Cookie`.
     """
     assert settings.ADMIN_USERNAME and settings.ADMIN_PASSWORD
     operator = Operator(settings.ADMIN_USERNAME, settings.ADMIN_PASSWORD)

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from flask import Blueprint, Flask
+from flask import Blueprint, Flask, Request
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_admin import Admin
 from flask_admin.base import BaseView
 from flask_admin.theme import Bootstrap4Theme
@@ -10,6 +11,16 @@ from flask_wtf.csrf import generate_csrf
 
 from project.admin.home import Counts, HomeView
 from project.config import Settings
+
+
+class AdminSessionInterface(SecureCookieSessionInterface):
+    """Flask's signed cookies, limited to the pages that receive the cookie."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """Return the session, or None for a request of the API."""
+        if not request.path.startswith(self.get_cookie_path(app)):
+            return None
+        return super().open_session(app, request)
 
 
 def init_admin(
@@ -29,6 +40,7 @@ def init_admin(
         static_url_path="/admin/files",
     )
     app.register_blueprint(files)
+    app.session_interface = AdminSessionInterface()
     app.jinja_env.globals["csrf_token"] = generate_csrf
     if settings.ADMIN_REQUIRES_LOGIN:
         from project.admin.login import create_home_view

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 from flask import Flask, Request, Response
-from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+from flask.sessions import SessionInterface
 from flask_restful import Api as RestfulApi
 
 # The data is personal: shared caches must not store it, and private ones must
@@ -16,24 +16,20 @@ HEADERS = {
 }
 
 
-class CookieSessionInterface(SecureCookieSessionInterface):
-    """Flask's sessions, without work for requests that send no cookie.
+class NoSessionInterface(SessionInterface):
+    """The API has no sessions, so its requests do not parse and sign cookies.
 
-    Flask derives the signing key for every request. Requests of the API have no
-    session, and the derivation would be a sixth of Flask's time for each of them.
+    `project.admin.site` replaces this for the pages of the admin.
     """
 
-    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
-        """Return the session of the request's cookie, or an empty one."""
-        if app.secret_key and "HTTP_COOKIE" not in request.environ:
-            return self.session_class()
-        return super().open_session(app, request)
+    def open_session(self, app: Flask, request: Request) -> None:
+        """Return None: Flask then uses a session that cannot be modified or saved."""
 
 
 class JsonFlask(Flask):
     """A Flask application that answers OPTIONS with JSON, too."""
 
-    session_interface = CookieSessionInterface()
+    session_interface = NoSessionInterface()
 
     def make_default_options_response(self) -> Response:
         """Return the methods of the requested URL in the `Allow` header."""

@@ -177,7 +177,9 @@ def page(query: PageQuery) -> tuple[list[UserData], bool]:
         "active": query.active,
     }
     rows = fetch_all(statement, parameters)
-    return [to_user(row) for row in rows[: query.limit]], len(rows) > query.limit
+    # Without a call of `to_user` for each row, which takes 1 % of the request's time.
+    page = [dict(zip(FIELDS, row)) for row in rows[: query.limit]]
+    return page, len(rows) > query.limit
 
 
 def insert(fields: Mapping[str, Any]) -> VersionedUser:

@@ -68,9 +68,10 @@ def json_body() -> bytes:
         # Each WSGI server raises its own exceptions for a malformed body.
         raise InvalidPayload() from error
     # Werkzeug truncates a chunked body, which has no Content-Length, at the limit.
-    limit = request.max_content_length
-    if request.content_length is None and limit is not None and len(body) >= limit:
-        raise RequestEntityTooLarge()
+    if request.content_length is None:
+        limit = request.max_content_length
+        if limit is not None and len(body) >= limit:
+            raise RequestEntityTooLarge()
     return body
 
 

@@ -109,7 +109,7 @@ def seed_db(count: int | None, seed: int | None) -> None:
         )
         return
     for email, added in samples.seed().items():
-        click.echo(f"{email} was added!" if added else f"{email} is there already.")
+        click.echo(f"{email} was added!" if added else f"{email} already exists.")
 
 
 @click.command("export_users")

@@ -77,7 +77,7 @@ def test_recreate_db_asks_for_confirmation_in_production(
     add_user("ada", "ada@example.com")
     monkeypatch.setattr(manage, "is_interactive", lambda: True)
     result = run_command("recreate_db", app=production_app, input=reply)
-    assert "Go on? [y/N]" in result.output
+    assert "Continue? [y/N]" in result.output
     assert len(stored_emails()) == remaining
 
 

@@ -13,7 +13,7 @@ def test_seed_db_can_run_again(run_command: RunCommand) -> None:
         "ada@example.com was added!",
         "grace@example.com was added!",
     ]
-    assert "ada@example.com is there already." in second.output
+    assert "ada@example.com already exists." in second.output
     assert stored_emails() == ["ada@example.com", "grace@example.com"]
 
 

@@ -33,7 +33,9 @@ def init_app(app: Flask) -> None:
 def assign_request_id() -> None:
     """Take the request id from the client, or create one."""
     given = request.environ.get("HTTP_X_REQUEST_ID", "")
-    g.request_id = given if VALID_REQUEST_ID.fullmatch(given) else f"{getrandbits(128):032x}"
+    g.request_id = (
+        given if VALID_REQUEST_ID.fullmatch(given) else f"{getrandbits(128):032x}"
+    )
     g.started = time.perf_counter()
 
 

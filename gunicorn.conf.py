@@ -6,9 +6,9 @@ from gevent import monkey
 monkey.patch_all()
 
 import os  # noqa: E402
-from functools import partial  # noqa: E402
 
-from project.server import hooks, startup  # noqa: E402
+from project.server import startup  # noqa: E402
+from project.server.hooks import ServerHooks  # noqa: E402
 from project.web.logs import logging_config  # noqa: E402
 
 settings = startup.load_settings_or_exit()
@@ -20,7 +20,6 @@ workers = startup.worker_count(settings)
 worker_class = "project.server.worker.DrainingWorker"
 # Idle keep-alive connections count. Each needs about 20 KiB and an open file.
 worker_connections = 10_000
-on_starting = hooks.raise_open_file_limit
 # Load the application once, so that the workers share its memory.
 preload_app = True
 # Seconds. Longer than the 90 of Heroku's router, which should close first.
@@ -40,7 +39,9 @@ logconfig_dict = logging_config(settings.LOG_LEVEL, settings.LOG_FORMAT)
 logger_class = "project.server.logger.ErrorOnlyLogger"
 
 metrics_dir = startup.create_metrics_dir(settings)
-when_ready = partial(hooks.log_startup_warnings, settings)
-post_fork = partial(hooks.prepare_worker, settings)
-child_exit = hooks.mark_worker_dead
-on_exit = hooks.remove_metrics_dir
+hooks = ServerHooks(settings, metrics_dir)
+on_starting = hooks.on_starting
+when_ready = hooks.when_ready
+post_fork = hooks.post_fork
+child_exit = hooks.child_exit
+on_exit = hooks.on_exit

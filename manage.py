@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 import click
+import sqlalchemy as sa
 from flask import current_app
 from flask.cli import FlaskGroup, ScriptInfo, run_command
 from werkzeug.serving import WSGIRequestHandler, is_running_from_reloader
@@ -61,7 +62,7 @@ def database_name() -> str:
 @click.option("--yes", is_flag=True, help="Delete existing users without asking.")
 def recreate_db(yes: bool) -> None:
     """Drop all tables and create them again."""
-    users = queries.count()
+    users = queries.count() if sa.inspect(db.engine).has_table("users") else 0
     if users and current_app.config["CONFIRM_RECREATE"] and not yes:
         confirm_deletion(users)
     migrations.recreate(db)
@@ -137,7 +138,9 @@ def run(ctx: click.Context, /, host: str, port: int, **options: Any) -> None:
     # Elsewhere the default handler would leave the embedded server running.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     # The Server header would contain the versions of Werkzeug and Python.
-    setattr(WSGIRequestHandler, "version_string", lambda handler: "werkzeug")
+    WSGIRequestHandler.version_string = (  # type: ignore[method-assign]
+        lambda self: "werkzeug"
+    )
     ctx.invoke(run_command, host=host, port=port, **options)
 
 

@@ -8,7 +8,8 @@ from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy.orm import DeclarativeBase
 
-from project.config import load_config
+from project import admin
+from project.config import METRICS_DIR_VARIABLE, load_config
 from project.database.engines import sqlalchemy_settings
 from project.web import auth, cors, errors, request_log
 from project.web.responses import JsonFlask
@@ -41,7 +42,7 @@ def create_app(config: type | str | Mapping[str, object] | None = None) -> Flask
 
     db.init_app(app)
     request_log.init_app(app)
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+    if settings.METRICS_PORT and METRICS_DIR_VARIABLE in os.environ:
         from project.web import metrics
 
         metrics.init_app(app)
@@ -58,8 +59,6 @@ def create_app(config: type | str | Mapping[str, object] | None = None) -> Flask
     app.register_blueprint(health_blueprint)
     app.register_blueprint(users_blueprint)
     app.register_blueprint(openapi_blueprint)
-
-    from project import admin
 
     if admin.is_enabled(settings):
         from project.admin.site import init_admin

@@ -23,14 +23,26 @@ from pydantic import (
     PositiveInt,
     ValidationError,
 )
+from sqlalchemy import exc, make_url
 from werkzeug.utils import ImportStringError, import_string
 
 DEFAULT_CONFIG = "project.config.DevelopmentConfig"
+# prometheus_client reads this variable. gunicorn.conf.py sets it if METRICS_PORT is
+# set, and it enables `project.web.metrics`.
+METRICS_DIR_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 ROOT = Path(__file__).parent.parent
 DOTENV = ROOT / ".env"
 
+DRIVER = "postgresql+psycopg2"
+# Every spelling of the scheme: Heroku sets `postgres://`, which SQLAlchemy rejects,
+# and SQLAlchemy reads `postgresql://` as psycopg 3.
+SCHEME = re.compile(r"^(postgres|postgresql|postgresql\+psycopg2)://")
+# The parts of a URL whose hosts libpq separates by commas:
+# scheme, user and password, hosts, the rest.
+MULTIHOST_URL = re.compile(r"([^/]*//)([^/?]*@)?([^/?]*)(.*)")
+
 READ_ONLY_PREFIX = "read:"
-# The characters that RFC 6750 allows, and long enough not to be guessed.
+# At least 16 of the characters that RFC 6750 allows.
 VALID_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{16,}=*")
 # An origin as a browser sends it. Flask-CORS would read the brackets of an IPv6
 # address as a regular expression.
@@ -54,6 +66,43 @@ class ApiToken:
 
     digest: bytes
     can_write: bool
+
+
+def normalize_url(url: str) -> str:
+    """Return a PostgreSQL URL with the scheme that selects psycopg2.
+
+    Raises:
+        ValueError: it is not the URL of a PostgreSQL database.
+    """
+    if not SCHEME.match(url):
+        raise ValueError("write it as postgresql://user:password@host:5432/database")
+    try:
+        parsed = make_url(expand_multihost_url(SCHEME.sub(f"{DRIVER}://", url)))
+    except (exc.ArgumentError, ValueError):
+        # The original message would quote the password.
+        raise ValueError(
+            "the URL cannot be parsed: percent-encode special characters in the"
+            " password, and write the port as a number"
+        ) from None
+    if not parsed.database:
+        raise ValueError("it names no database: add /database at the end")
+    return parsed.render_as_string(hide_password=False)
+
+
+def expand_multihost_url(url: str) -> str:
+    """Rewrite libpq's list of hosts into the query parameters that SQLAlchemy accepts.
+
+    `//user@one:5432,two/name` becomes `//user@/name?host=one:5432&host=two:5432`.
+    """
+    match = MULTIHOST_URL.match(url)
+    if match is None:
+        return url
+    scheme, login, hosts, rest = match.groups("")
+    if "," not in hosts:
+        return url
+    addresses = [host if ":" in host else f"{host}:5432" for host in hosts.split(",")]
+    query = "&".join(f"host={address}" for address in addresses)
+    return f"{scheme}{login}{rest}{'&' if '?' in rest else '?'}{query}"
 
 
 def split_list(text: str) -> list[str]:
@@ -115,6 +164,7 @@ def check_password_hash_format(text: str) -> str:
     return text
 
 
+DatabaseUrl = Annotated[str, AfterValidator(normalize_url)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 ApiTokens = Annotated[tuple[ApiToken, ...], BeforeValidator(parse_tokens)]
 Origins = Annotated[list[str], BeforeValidator(parse_origins)]
@@ -128,8 +178,8 @@ class Environment(BaseModel):
     docs/operations.md.
     """
 
-    # pydantic-settings is not used: it ranks constructor arguments above the
-    # environment, and here the configuration class ranks below it.
+    # pydantic-settings would replace only a dictionary comprehension in `load_config`,
+    # and it would need a custom source for the configuration class.
 
     APP_SETTINGS: str = Field(
         DEFAULT_CONFIG,
@@ -138,7 +188,7 @@ class Environment(BaseModel):
         " `project.config.TestingConfig` or"
         " `project.config.ProductionConfig`.",
     )
-    DATABASE_URL: str | None = Field(
+    DATABASE_URL: DatabaseUrl | None = Field(
         None,
         description="URL of the PostgreSQL database; `postgres://` and"
         " `postgresql://` are equivalent. If it is unset, development"
@@ -146,7 +196,7 @@ class Environment(BaseModel):
         " requests that need the database with 503.",
         examples=["postgresql://postgres:postgres@localhost:5432/users_dev"],
     )
-    DATABASE_TEST_URL: str | None = Field(
+    DATABASE_TEST_URL: DatabaseUrl | None = Field(
         None,
         description="URL of the database for the tests. The tests delete all data"
         " in it, so its name must end in `_test`. If it is unset, the"
@@ -221,7 +271,7 @@ class Environment(BaseModel):
         description="Seconds that a request waits for a free connection of the pool"
         " before it is answered with 503.",
     )
-    DATABASE_CONNECT_TIMEOUT: PositiveInt = Field(
+    DATABASE_CONNECT_TIMEOUT: int = Field(
         3,
         ge=2,
         description="Seconds to wait for a new connection to PostgreSQL. The"
@@ -279,7 +329,7 @@ class Settings(Environment):
     EMBEDDED_DATABASE: str | None
     ADMIN_REQUIRES_LOGIN: bool
     ADMIN_OPEN_BY_DEFAULT: bool
-    SQLALCHEMY_DATABASE_URI: str | None = None
+    SQLALCHEMY_DATABASE_URI: DatabaseUrl | None = None
 
 
 class BaseConfig:
@@ -287,7 +337,7 @@ class BaseConfig:
 
     TESTING = False
     IS_PRODUCTION = False
-    # Larger request bodies are refused with 413 before they are read.
+    # Larger request bodies are rejected with 413 before they are read.
     MAX_CONTENT_LENGTH = 64 * 1024
     # The database on the embedded server that is used when no URL is set; None
     # disables the embedded server.
@@ -359,7 +409,10 @@ def load_config(config: type | str | Mapping[str, object] | None = None) -> Sett
         return Settings.model_validate(defaults | environment | overrides)
     except ValidationError as error:
         # Without the values: some of them are secrets.
-        invalid = [f"{e['loc'][0]}: {e['msg']}" for e in error.errors()]
+        invalid = [
+            f"{e['loc'][0]}: {e['msg'].removeprefix('Value error, ')}"
+            for e in error.errors()
+        ]
         raise ConfigError(
             f"invalid settings, see .env.example: {'; '.join(invalid)}"
         ) from None
@@ -369,14 +422,17 @@ def import_config(import_name: str) -> type:
     """Import a configuration class.
 
     Raises:
-        ConfigError: the import fails.
+        ConfigError: the import fails, or the name is not that of a class.
     """
     try:
-        imported: type = import_string(import_name)
+        imported = import_string(import_name)
     except ImportStringError as error:
-        raise ConfigError(
-            f"APP_SETTINGS={import_name!r} cannot be imported ({error.exception}): use"
-            " project.config.DevelopmentConfig, project.config.TestingConfig or"
-            " project.config.ProductionConfig"
-        ) from None
-    return imported
+        reason = f"cannot be imported ({error.exception})"
+    else:
+        if isinstance(imported, type):
+            return imported
+        reason = "is not a class"
+    raise ConfigError(
+        f"APP_SETTINGS={import_name!r} {reason}: use project.config.DevelopmentConfig,"
+        " project.config.TestingConfig or project.config.ProductionConfig"
+    )

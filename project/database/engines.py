@@ -5,7 +5,6 @@ The bind `AUTOCOMMIT` runs the API's single statements without BEGIN and COMMIT,
 saves two round trips per request.
 """
 
-import re
 import time
 from functools import partial
 from pathlib import Path
@@ -21,19 +20,12 @@ from sqlalchemy.pool import (
     PoolProxiedConnection,
 )
 
-from project.config import ConfigError, Settings
+from project.config import DRIVER, ConfigError, Settings
 from project.database import embedded
 from project.database.availability import DatabaseNotConfigured
 
 AUTOCOMMIT = "autocommit"
 
-DRIVER = "postgresql+psycopg2"
-# Every spelling of the scheme: Heroku sets `postgres://`, which SQLAlchemy rejects,
-# and SQLAlchemy reads `postgresql://` as psycopg 3.
-SCHEME = re.compile(r"^(postgres|postgresql|postgresql\+psycopg2)://")
-# The parts of a URL whose hosts libpq separates by commas:
-# scheme, user and password, hosts, the rest.
-MULTIHOST_URL = re.compile(r"([^/]*//)([^/?]*@)?([^/?]*)(.*)")
 # libpq also accepts passwords in the query string of a URL.
 PASSWORD_PARAMETERS = ("password", "sslpassword")
 
@@ -48,43 +40,6 @@ class SqlalchemySettings(TypedDict):
     SQLALCHEMY_ENGINE_OPTIONS: dict[str, Any]
     SQLALCHEMY_BINDS: dict[str, dict[str, Any]]
     USES_EMBEDDED_DATABASE: bool
-
-
-def normalize_url(url: str) -> str:
-    """Return a PostgreSQL URL with the scheme that selects psycopg2.
-
-    Raises:
-        ValueError: it is not the URL of a PostgreSQL database.
-    """
-    if not SCHEME.match(url):
-        raise ValueError("write it as postgresql://user:password@host:5432/database")
-    try:
-        parsed = make_url(expand_multihost_url(SCHEME.sub(f"{DRIVER}://", url)))
-    except (exc.ArgumentError, ValueError):
-        # The original message would quote the password.
-        raise ValueError(
-            "the URL cannot be parsed: percent-encode special characters in the"
-            " password, and write the port as a number"
-        ) from None
-    if not parsed.database:
-        raise ValueError("it names no database: add /database at the end")
-    return parsed.render_as_string(hide_password=False)
-
-
-def expand_multihost_url(url: str) -> str:
-    """Rewrite libpq's list of hosts into the query parameters that SQLAlchemy accepts.
-
-    `//user@one:5432,two/name` becomes `//user@/name?host=one:5432&host=two:5432`.
-    """
-    match = MULTIHOST_URL.match(url)
-    if match is None:
-        return url
-    scheme, login, hosts, rest = match.groups("")
-    if "," not in hosts:
-        return url
-    addresses = [host if ":" in host else f"{host}:5432" for host in hosts.split(",")]
-    query = "&".join(f"host={address}" for address in addresses)
-    return f"{scheme}{login}{rest}{'&' if '?' in rest else '?'}{query}"
 
 
 def redact_url(url: str) -> str:
@@ -127,17 +82,14 @@ def sqlalchemy_settings(settings: Settings, folder: Path) -> SqlalchemySettings:
         folder: where an embedded server stores its data.
 
     Raises:
-        ConfigError: the URL is invalid, or the tests would delete the contents of a
-            database that is not a test database.
+        ConfigError: the tests would delete the contents of a database that is not a
+            test database.
     """
     variable = "DATABASE_TEST_URL" if settings.TESTING else "DATABASE_URL"
     configured = settings.SQLALCHEMY_DATABASE_URI or getattr(settings, variable)
     options = engine_options(settings)
     if configured:
-        try:
-            url = normalize_url(configured)
-        except ValueError as error:
-            raise ConfigError(f"invalid settings: {variable}: {error}") from None
+        url = configured
     elif name := settings.EMBEDDED_DATABASE:
         url = f"{DRIVER}:///{name}"
         options["creator"] = partial(
@@ -177,7 +129,10 @@ def connect_to_embedded(
 
 
 def raise_not_configured(variable: str) -> NoReturn:
-    """Refuse to connect, so that the application can start without a database."""
+    """Raise an exception instead of connecting.
+
+    The application can therefore start without a database.
+    """
     raise DatabaseNotConfigured(
         "no database is configured: set"
         f" {variable} to postgresql://user:password@host/name"

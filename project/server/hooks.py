@@ -1,6 +1,5 @@
 """gunicorn's server hooks."""
 
-import os
 import resource
 import shutil
 import signal
@@ -13,47 +12,55 @@ from gunicorn.workers.base import Worker
 from project import db
 from project.config import Settings
 from project.server.cooperative import install_wait_callback
-from project.server.startup import METRICS_DIR_VARIABLE, startup_warnings
+from project.server.startup import startup_warnings
 
 
-def raise_open_file_limit(server: Arbiter) -> None:
-    """Raise the limit of open files, one per connection, if allowed (`on_starting`)."""
-    hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    # macOS reports "infinity" and allows 10,240.
-    with suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
+class ServerHooks:
+    """The hooks, named as in gunicorn's documentation.
 
+    Args:
+        metrics_dir: see `startup.create_metrics_dir`.
+    """
 
-def log_startup_warnings(settings: Settings, server: Arbiter) -> None:
-    """Log once, in the master process, which settings are missing (`when_ready`)."""
-    for warning in startup_warnings(settings):
-        server.log.warning(warning)
+    def __init__(self, settings: Settings, metrics_dir: str | None) -> None:
+        self.settings = settings
+        self.metrics_dir = metrics_dir
 
+    def on_starting(self, server: Arbiter) -> None:
+        """Raise the limit of open files. Each connection of a client needs one."""
+        hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        # macOS reports "infinity" and allows 10,240.
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
 
-def prepare_worker(settings: Settings, server: Arbiter, worker: Worker) -> None:
-    """Give a worker its own database connections (`post_fork`)."""
-    # Until the worker installs its own handlers it has the master's, which would
-    # ignore SIGTERM.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    app = worker.app.wsgi()
-    if isinstance(app, Flask):
-        with app.app_context():
-            for engine in db.engines.values():
-                # Connections from before the fork belong to the master process, so
-                # they are not closed.
-                engine.dispose(close=False)
-    install_wait_callback(settings)
+    def when_ready(self, server: Arbiter) -> None:
+        """Log which settings are missing, once, in the master process."""
+        for warning in startup_warnings(self.settings):
+            server.log.warning(warning)
 
+    def post_fork(self, server: Arbiter, worker: Worker) -> None:
+        """Give a worker its own database connections."""
+        # Until the worker installs its own handlers it has the master's, which would
+        # ignore SIGTERM.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        app = worker.app.wsgi()
+        # The benchmark also runs a plain WSGI application with this configuration.
+        if isinstance(app, Flask):
+            with app.app_context():
+                for engine in db.engines.values():
+                    # Connections from before the fork belong to the master process,
+                    # so they are not closed.
+                    engine.dispose(close=False)
+        install_wait_callback(self.settings)
 
-def mark_worker_dead(server: Arbiter, worker: Worker) -> None:
-    """Remove the gauges of a worker that has ended (`child_exit`)."""
-    if METRICS_DIR_VARIABLE in os.environ:
-        from prometheus_client import multiprocess
+    def child_exit(self, server: Arbiter, worker: Worker) -> None:
+        """Remove the gauges of a worker that has ended."""
+        if self.metrics_dir:
+            from prometheus_client import multiprocess
 
-        multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+            multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
 
-
-def remove_metrics_dir(server: Arbiter) -> None:
-    """Remove the metrics of all workers when gunicorn stops (`on_exit`)."""
-    if folder := os.environ.get(METRICS_DIR_VARIABLE):
-        shutil.rmtree(folder, ignore_errors=True)
+    def on_exit(self, server: Arbiter) -> None:
+        """Remove the metrics of all workers."""
+        if self.metrics_dir:
+            shutil.rmtree(self.metrics_dir, ignore_errors=True)

@@ -6,12 +6,15 @@ import tempfile
 from collections.abc import Iterator
 
 from project import admin
-from project.config import ConfigError, Settings, load_config
+from project.config import (
+    METRICS_DIR_VARIABLE,
+    ConfigError,
+    Settings,
+    load_config,
+)
 
 # PostgreSQL's default is 100 connections. The rest is for migrations and commands.
 MAX_DATABASE_CONNECTIONS = 80
-# prometheus_client reads this variable. It is also set before the import of metrics.
-METRICS_DIR_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def load_settings_or_exit() -> Settings:
@@ -46,10 +49,7 @@ def worker_count(settings: Settings) -> int:
 
 
 def create_metrics_dir(settings: Settings) -> str | None:
-    """Create the directory in which the workers share metrics, if METRICS_PORT is set.
-
-    The environment variable that it sets enables `project.web.metrics`.
-    """
+    """Create the folder in which the workers share metrics, if METRICS_PORT is set."""
     if not settings.METRICS_PORT:
         return None
     folder = tempfile.mkdtemp(prefix="metrics_")

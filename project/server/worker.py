@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from fcntl import ioctl
 from functools import partial
 from ssl import SSLError
@@ -81,8 +81,8 @@ class DrainingWorker(GeventWorker):
     def handle(self, listener: socket, client: socket, address: Any) -> None:
         """Serve a connection.
 
-        The base class asks the listener for its address. Here the client's socket
-        stands in for it, since the listener is closed while the worker drains.
+        The base class calls `listener.getsockname()`. While the worker drains, the
+        listener is closed, so the client's socket is passed instead.
         """
         current = gevent.getcurrent()
         self.clients[current] = client
@@ -129,7 +129,8 @@ class DrainingWorker(GeventWorker):
         """
         client_errors = (errors.ParseException, SSLError)
         if isinstance(exc, client_errors) and not isinstance(exc, RESPONSE_ERRORS):
-            status, message = ERROR_STATUS.get(type(exc), 400), str(exc)
+            matches = (s for c, s in ERROR_STATUS.items() if isinstance(exc, c))
+            status, message = next(matches, 400), str(exc)
             ip = addr[0] if addr else ""
             self.log.warning("Invalid request from ip=%s: %s", ip, type(exc).__name__)
         else:
@@ -137,6 +138,7 @@ class DrainingWorker(GeventWorker):
             self.log.error("Error handling request", exc_info=exc)
         response = json_response(status, message, {"Connection": "close"})
         head = f"HTTP/1.1 {response.status}\r\n{response.headers}"
-        # The client may have closed the connection.
-        with suppress(OSError):
+        try:
             util.write_nonblock(client, head.encode("latin1") + response.data)
+        except Exception:  # for example, the client has closed the connection
+            self.log.debug("Failed to send the error response", exc_info=True)

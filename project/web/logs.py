@@ -8,7 +8,7 @@ from typing import Any
 from flask import g, has_app_context
 
 # Characters with which a value could forge a second line of the log.
-CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+UNSAFE_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class RequestIdFilter(logging.Filter):
@@ -27,7 +27,7 @@ class TextFormatter(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:
         """Return the line without its traceback."""
         line = super().formatMessage(record)
-        return CONTROL_CHARACTERS.sub(lambda match: repr(match[0])[1:-1], line)
+        return UNSAFE_CHARACTERS.sub(lambda match: repr(match[0])[1:-1], line)
 
 
 class DropDevAccessLog(logging.Filter):

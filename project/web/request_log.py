@@ -33,6 +33,8 @@ def init_app(app: Flask) -> None:
 def assign_request_id() -> None:
     """Take the request id from the client, or create one."""
     given = request.environ.get("HTTP_X_REQUEST_ID", "")
+    # The id is not a secret. `random` needs no system call, and Python seeds it again
+    # after a fork.
     g.request_id = (
         given if VALID_REQUEST_ID.fullmatch(given) else f"{getrandbits(128):032x}"
     )

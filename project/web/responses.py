@@ -1,11 +1,11 @@
 """JSON responses in the JSend shape."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import orjson
 from flask import Flask, Request, Response
 from flask.sessions import SessionInterface
+from flask.typing import ResponseReturnValue
 from flask_restful import Api as RestfulApi
 
 # The data is personal: shared caches must not store it, and private ones must
@@ -40,7 +40,11 @@ class JsonFlask(Flask):
 class Api(RestfulApi):
     """A Flask-RESTful Api whose errors reach the application's error handler."""
 
-    def error_router(self, original_handler: Any, e: Exception) -> Any:
+    def error_router(
+        self,
+        original_handler: Callable[[Exception], ResponseReturnValue],
+        e: Exception,
+    ) -> ResponseReturnValue:
         """Skip Flask-RESTful's own error handling, which has another JSON shape."""
         return original_handler(e)
 

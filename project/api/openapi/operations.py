@@ -5,7 +5,6 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from project.api.openapi.parts import (
     USER,
     Json,
-    example,
     query_parameters,
     reference,
     refusal,
@@ -131,7 +130,7 @@ OPERATIONS: dict[tuple[str, str], Json] = {
     ("post", "/users"): {
         "operationId": "addUser",
         "summary": "Add a user",
-        "requestBody": request_body("NewUser", example(schemas.NewUser)),
+        "requestBody": request_body("NewUser", schemas.example(schemas.NewUser)),
         "responses": {
             "201": success(
                 "The user was added.",
@@ -163,7 +162,7 @@ OPERATIONS: dict[tuple[str, str], Json] = {
         "summary": "Replace a user; optional fields that are omitted keep their values",
         "parameters": [USER_ID, IF_MATCH],
         "requestBody": request_body(
-            "UserReplacement", example(schemas.UserReplacement)
+            "UserReplacement", schemas.example(schemas.UserReplacement)
         ),
         "responses": {
             **UPDATED,
@@ -180,7 +179,7 @@ OPERATIONS: dict[tuple[str, str], Json] = {
         "summary": "Change the fields in the body",
         "parameters": [USER_ID, IF_MATCH],
         "requestBody": request_body(
-            "UserChange", example(schemas.UserChange, ["username"])
+            "UserChange", schemas.example(schemas.UserChange, ["username"])
         ),
         "responses": {
             **UPDATED,

@@ -15,7 +15,7 @@ JSON = "application/json"
 
 
 class SchemaGenerator(GenerateJsonSchema):
-    """Generates JSON Schema without titles, and without null as a default."""
+    """Generates JSON Schema without titles of fields, and without null as a default."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         """Return False: titles would repeat the names."""
@@ -46,25 +46,11 @@ SCHEMAS: dict[str, Json] = {
 }
 
 
-def example(model: type[BaseModel], fields: list[str] | None = None) -> Json:
-    """Return an example of a model.
-
-    Args:
-        fields: the names of the fields to include; by default the required ones.
-    """
-    return {
-        name: schemas.example_of(field)
-        for name, field in model.model_fields.items()
-        if (name in fields if fields else field.is_required())
-    }
-
-
 # The user that the examples of request bodies create. Its optional fields have their
 # defaults, since these bodies contain only the required ones.
-USER = example(schemas.UserOut) | {
-    name: field.default
-    for name, field in schemas.NewUser.model_fields.items()
-    if not field.is_required()
+USER = schemas.example(schemas.UserOut) | {
+    name: schemas.NewUser.model_fields[name].get_default(call_default_factory=True)
+    for name in schemas.OPTIONAL_FIELDS
 }
 
 

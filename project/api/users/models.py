@@ -18,7 +18,7 @@ from project import db
 from project.api.users import schemas
 
 
-class User(db.Model):  # type: ignore[misc]  # Any for mypy
+class User(db.Model):  # type: ignore[misc]  # mypy does not resolve db.Model
     """A user. `schemas.NewUser` describes the fields that clients can write."""
 
     __tablename__ = "users"

@@ -83,7 +83,7 @@ def update_fields(fields: tuple[str, ...], if_match: bool) -> str:
         .values({name: sa.bindparam(f"new_{name}") for name in fields})
         .returning(*columns, version)
     )
-    return to_sql(check_version(statement) if if_match else statement)
+    return to_sql(with_version_check(statement) if if_match else statement)
 
 
 @cache
@@ -94,13 +94,13 @@ def delete_user(if_match: bool) -> str:
         if_match: whether the statement checks the version.
     """
     statement = sa.delete(users).where(has_id).returning(users.c.id, users.c.email)
-    return to_sql(check_version(statement) if if_match else statement)
+    return to_sql(with_version_check(statement) if if_match else statement)
 
 
-def check_version(
+def with_version_check(
     write: ReturningUpdate[Any] | ReturningDelete[Any],
 ) -> sa.Select[Any]:
-    """Limit an UPDATE or DELETE to the accepted versions of the user.
+    """Return an UPDATE or DELETE that only writes the accepted versions of the user.
 
     The result is the row that the write returns, a row of NULLs if the version is
     not accepted, and no row if the user does not exist.
@@ -177,9 +177,9 @@ def page(query: PageQuery) -> tuple[list[UserData], bool]:
         "active": query.active,
     }
     rows = fetch_all(statement, parameters)
-    # Without a call of `to_user` for each row, which takes 1 % of the request's time.
-    page = [dict(zip(FIELDS, row)) for row in rows[: query.limit]]
-    return page, len(rows) > query.limit
+    # `to_user`, inlined: calling it for each row takes 1 % of the request's time.
+    data = [dict(zip(FIELDS, row)) for row in rows[: query.limit]]
+    return data, len(rows) > query.limit
 
 
 def insert(fields: Mapping[str, Any]) -> VersionedUser:
@@ -203,7 +203,7 @@ def update(
     """Change some fields of a user.
 
     Args:
-        fields: the new values; a field that is missing keeps its value.
+        fields: at least one new value; a field that is missing keeps its value.
         versions: the versions that may be changed, or None for any.
 
     Raises:
@@ -239,8 +239,6 @@ def delete(user_id: int, versions: list[str] | None) -> str:
 
 
 def count() -> int:
-    """Return the number of users, or 0 if the table does not exist."""
+    """Return the number of users."""
     with db.engine.connect() as connection:
-        if not sa.inspect(connection).has_table(users.name):
-            return 0
         return connection.scalar(sa.select(sa.func.count()).select_from(users)) or 0

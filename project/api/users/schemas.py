@@ -6,11 +6,10 @@ are derived from it.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from copy import copy
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from types import NoneType
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, TypeVar, get_args
 
 import email_validator
 from pydantic import (
@@ -48,7 +47,7 @@ USERNAME_PATTERN = (
     rf"[{SPACE}]*$"
 )
 
-# The contract asks for a valid syntax, which reserved domains such as `.test` have.
+# Accept reserved domains such as `.test`: the syntax of these addresses is valid.
 email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
 
 
@@ -158,27 +157,33 @@ class PartialPayload(Payload):
     model_config = ConfigDict(json_schema_extra=require_one)
 
 
+# The names of the columns that clients can write.
+WRITABLE_FIELDS = tuple(NewUser.model_fields)
+REQUIRED_FIELDS = [
+    n for n, field in NewUser.model_fields.items() if field.is_required()
+]
+OPTIONAL_FIELDS = [n for n in WRITABLE_FIELDS if n not in REQUIRED_FIELDS]
+
+
 def derive_payload(
-    name: str, base: type[Payload], *, required: Sequence[str], doc: str
+    name: str, base: type[Payload], *, required: Collection[str], doc: str
 ) -> type[Payload]:
     """Create a schema with the fields of NewUser.
 
     A field that is not in `required` may be omitted. `model_fields_set` tells an
-    omitted field from one that is null; the default is never used.
+    omitted field from one that is null; the default None is never used.
     """
-    fields: dict[str, Any] = {}
-    for field_name, field in NewUser.model_fields.items():
-        if field_name not in required:
-            field = copy(field)
-            field.default = None
-        fields[field_name] = (field.annotation, field)
+    fields: dict[str, Any] = {
+        name: (Annotated[field.annotation, field], ... if name in required else None)
+        for name, field in NewUser.model_fields.items()
+    }
     return create_model(name, __base__=base, __doc__=doc, **fields)
 
 
 UserReplacement = derive_payload(
     "UserReplacement",
     Payload,
-    required=[name for name, f in NewUser.model_fields.items() if f.is_required()],
+    required=REQUIRED_FIELDS,
     doc="The body of `PUT /users/<id>`. An optional field that is omitted keeps its"
     " value.",
 )
@@ -199,11 +204,12 @@ OUTPUT_FIELDS: dict[str, Any] = {
     "created_date": (datetime, Field(examples=["2026-11-22T21:12:05.311842+00:00"])),
 }
 UserOut = create_model(
-    "UserOut", __doc__="A user as the API shows it.", **OUTPUT_FIELDS
+    "UserOut",
+    __config__=ConfigDict(title="User"),
+    __doc__="A user as the API shows it.",
+    **OUTPUT_FIELDS,
 )
-
-# The names of the columns that clients can write, and of all columns that they see.
-WRITABLE_FIELDS = tuple(NewUser.model_fields)
+# The names of the columns that clients see.
 FIELDS = tuple(UserOut.model_fields)
 
 
@@ -237,14 +243,11 @@ def is_nullable(field: FieldInfo) -> bool:
     return NoneType in get_args(field.annotation)
 
 
-def value_type(field: FieldInfo) -> Any:
-    """Return the Python type of a field, without None and without constraints."""
-    annotation = field.annotation
-    if is_nullable(field):
-        annotation = next(a for a in get_args(annotation) if a is not NoneType)
-    return (
-        get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
-    )
+def is_boolean(field: FieldInfo) -> bool:
+    """Return whether a field is a boolean, which may be nullable."""
+    types = get_args(field.annotation) if is_nullable(field) else (field.annotation,)
+    # `Annotated[bool, ...] | None` contains the annotated type.
+    return any(bool in (type_, *get_args(type_)[:1]) for type_ in types)
 
 
 def example_of(field: FieldInfo) -> Any:
@@ -254,6 +257,19 @@ def example_of(field: FieldInfo) -> Any:
         # The metadata of `Annotated[..., Field(...)] | None`.
         infos += [m for m in get_args(annotation)[1:] if isinstance(m, FieldInfo)]
     return next(info.examples[0] for info in infos if info.examples)
+
+
+def example(model: type[BaseModel], names: Collection[str] = ()) -> dict[str, Any]:
+    """Return an example of a model.
+
+    Args:
+        names: the fields to include; by default the required ones.
+    """
+    return {
+        name: example_of(field)
+        for name, field in model.model_fields.items()
+        if (name in names if names else field.is_required())
+    }
 
 
 def field_errors(error: ValidationError) -> dict[str, str] | None:

@@ -6,7 +6,12 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, request
 from flask.blueprints import BlueprintSetupState
 from flask_restful import Resource
-from werkzeug.exceptions import BadRequest, NotFound, RequestEntityTooLarge
+from werkzeug.exceptions import (
+    BadRequest,
+    MethodNotAllowed,
+    NotFound,
+    RequestEntityTooLarge,
+)
 from werkzeug.routing import BaseConverter, ValidationError
 
 from project.api.users import queries, schemas
@@ -24,6 +29,8 @@ USER_PATH = re.compile(r"/users/[^/]+")
 class UserIdConverter(BaseConverter):
     """Matches ids only, so that `/users/<name>` is free for other endpoints."""
 
+    regex = "[0-9]+"
+
     def to_python(self, value: str) -> int:
         """Return the id."""
         user_id = schemas.parse_id(value)
@@ -36,18 +43,6 @@ class UserIdConverter(BaseConverter):
 def register_converter(state: BlueprintSetupState) -> None:
     """Make the converter available to URL rules, as `<user_id:name>`."""
     state.app.url_map.converters["user_id"] = UserIdConverter
-
-
-@users_blueprint.before_app_request
-def refuse_invalid_id() -> None:
-    """Answer `/users/<text>` without an endpoint like an unknown id.
-
-    Raises:
-        UserNotFound: the text is not an id.
-    """
-    no_endpoint = isinstance(request.routing_exception, NotFound)
-    if no_endpoint and USER_PATH.fullmatch(request.path):
-        raise UserNotFound()
 
 
 def json_body() -> bytes:
@@ -154,6 +149,27 @@ class User(Resource):
         email = queries.delete(user_id, accepted_versions())
         audit("removed", user_id)
         return json_response(message=f"{email} was removed!")
+
+
+USER_METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "PUT"]
+
+
+@users_blueprint.before_app_request
+def handle_invalid_id() -> Response | None:
+    """Answer `/users/<text>` like the URL of a user that does not exist.
+
+    Raises:
+        MethodNotAllowed, UserNotFound: the text is neither an id nor an endpoint.
+    """
+    no_endpoint = isinstance(request.routing_exception, NotFound)
+    if not no_endpoint or not USER_PATH.fullmatch(request.path):
+        return None
+    if request.method == "OPTIONS":
+        # A browser sends this preflight before it shows the 404 to a script.
+        return json_response(headers={"Allow": ", ".join(USER_METHODS)})
+    if request.method not in USER_METHODS:
+        raise MethodNotAllowed(USER_METHODS)
+    raise UserNotFound()
 
 
 # Flask-RESTful adds the rules when the blueprint is registered. The converter exists

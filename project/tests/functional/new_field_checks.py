@@ -52,7 +52,13 @@ def admin(test_app: Flask, client: FlaskClient) -> FlaskClient:
 def stored_value() -> Any:
     """Return the value of the only user."""
     with db.engine.connect() as connection:
-        return connection.exec_driver_sql(f"SELECT {NAME} FROM users").scalar_one()
+        statement = f'SELECT "{NAME}" FROM users'
+        return connection.exec_driver_sql(statement).scalar_one()
+
+
+def as_text(value: str | bool) -> str:
+    """Return a value as a cell of a CSV file."""
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 def run_import(run_command: RunCommand, format: str, text: str) -> None:
@@ -116,7 +122,9 @@ def test_invalid_value_is_refused(client: FlaskClient, ada: int) -> None:
 
 
 def test_import_of_csv_sets_the_value(run_command: RunCommand) -> None:
-    run_import(run_command, "csv", f"username,email,{NAME}\na,a@example.com,{FIRST}\n")
+    run_import(
+        run_command, "csv", f"username,email,{NAME}\na,a@example.com,{as_text(FIRST)}\n"
+    )
     assert stored_value() == FIRST
 
 
@@ -177,7 +185,7 @@ def test_export_can_be_imported(
     assert run_command("export_users", str(path)).exit_code == 0
     if format == "csv":
         [row] = csv.DictReader(io.StringIO(path.read_text()))
-        assert row[NAME] == str(FIRST)
+        assert row[NAME] == as_text(FIRST)
     client.patch(f"/users/{ada}", json={NAME: SECOND})
     run_import(run_command, format, path.read_text())
     assert stored_value() == FIRST
@@ -203,7 +211,7 @@ def test_admin_refuses_an_invalid_value(admin: FlaskClient) -> None:
 def test_admin_edits_the_value(admin: FlaskClient, ada: int) -> None:
     url = f"/admin/user/edit/?id={ada}"
     page = admin.get(url).text
-    assert f'value="{FIRST}"' in page
+    assert f'name="{NAME}" type="text" value="{FIRST}"' in page
     post_form(admin, url, {**ADA, "version": get_version(page), NAME: SECOND})
     assert stored_value() == SECOND
 

@@ -34,8 +34,8 @@ class Field:
 
     name: str
     nullable: bool
-    first: str
-    second: str
+    first: str | bool
+    second: str | bool
     invalid: str
     type_definition: str
     schema_field: str
@@ -69,6 +69,17 @@ Team = Annotated[
     schema_field="team: Team\n",
     column='team: Mapped[str] = mapped_column(String(64), server_default="none")\n',
 )
+# A nullable boolean, whose name is a keyword of SQL.
+GROUP = Field(
+    name="group",
+    nullable=True,
+    first=True,
+    second=False,
+    invalid="maybe",
+    type_definition="Group = Annotated[bool, Field(examples=[True])]\n",
+    schema_field="group: Group | None = None\n",
+    column="group: Mapped[bool | None] = mapped_column()\n",
+)
 
 
 class ProjectCopy:
@@ -87,7 +98,7 @@ class ProjectCopy:
         indented = textwrap.indent(text, " " * (len(line) - len(line.lstrip())))
         path.write_text(f"{before}{indented}{line}{after}")
 
-    def run(self, *arguments: str, **variables: str) -> str:
+    def run(self, *arguments: str, input: str = "", **variables: str) -> str:
         """Run Python in the copy, and return its output."""
         result = subprocess.run(
             [sys.executable, *arguments],
@@ -100,6 +111,7 @@ class ProjectCopy:
             | variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            input=input,
             text=True,
         )
         assert result.returncode == 0, result.stdout
@@ -129,7 +141,7 @@ def project_copy(
     return copy
 
 
-@pytest.mark.parametrize("field", [PHONE, TEAM], ids=lambda field: field.name)
+@pytest.mark.parametrize("field", [PHONE, TEAM, GROUP], ids=lambda field: field.name)
 def test_documented_procedure_adds_a_field(
     project_copy: ProjectCopy, field: Field
 ) -> None:
@@ -153,23 +165,41 @@ def test_documented_procedure_adds_a_field(
     assert "passed" in output and "failed" not in output
 
 
+SCRIPT = """
+import json
+from project import create_app
+client = create_app().test_client()
+for request in json.loads(input()):
+    response = client.open(request[1], method=request[0])
+    print(json.dumps([response.status_code, response.headers.get("Allow"), response.json]))
+"""
+
+
 def test_documented_endpoint_works_next_to_user_ids(project_copy: ProjectCopy) -> None:
     views = project_copy.folder / "project/api/users/views.py"
     views.write_text(f"{views.read_text()}\n\n{ENDPOINT}")
-    output = project_copy.run(
-        "-c",
-        "from project import create_app\n"
-        "client = create_app().test_client()\n"
-        "for method, path in [('GET', '/users/count'), ('DELETE', '/users/count'),\n"
-        "                     ('GET', '/users/counts'), ('GET', '/users/1')]:\n"
-        "    response = client.open(path, method=method)\n"
-        "    print(response.status_code, response.get_json().get('message'),\n"
-        "          response.get_json().get('data'), response.headers.get('Allow'))\n",
-    )
-    count, deletion, missing, user = output.splitlines()[-4:]
-    assert count == "200 None {'count': 2} None"
-    assert deletion.startswith("405 ")
-    allowed = deletion.rpartition(" None ")[2]
-    assert sorted(allowed.split(", ")) == ["GET", "HEAD", "OPTIONS"]
-    assert missing == "404 User does not exist None None"
-    assert user.startswith("200 ") and "'username': 'ada'" in user
+    requests = [
+        ("GET", "/users/count"),
+        ("DELETE", "/users/count"),
+        ("POST", "/users/count"),
+        ("OPTIONS", "/users/count"),
+        ("GET", "/users/counts"),
+        ("OPTIONS", "/users/counts"),
+        ("POST", "/users/counts"),
+        ("GET", "/users/1"),
+    ]
+    output = project_copy.run("-c", SCRIPT, input=json.dumps(requests))
+    responses = {
+        request: json.loads(line)
+        for request, line in zip(requests, output.splitlines()[-len(requests) :])
+    }
+    assert responses["GET", "/users/count"][2]["data"] == {"count": 2}
+    for method in ("DELETE", "POST", "OPTIONS"):
+        status, allow, _ = responses[method, "/users/count"]
+        assert status == (200 if method == "OPTIONS" else 405)
+        assert sorted(allow.split(", ")) == ["GET", "HEAD", "OPTIONS"]
+    status, _, body = responses["GET", "/users/counts"]
+    assert (status, body["message"]) == (404, "User does not exist")
+    assert responses["OPTIONS", "/users/counts"][0] == 200
+    assert responses["POST", "/users/counts"][0] == 405
+    assert responses["GET", "/users/1"][2]["data"]["username"] == "ada"

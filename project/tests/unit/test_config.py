@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import create_engine, make_url
 
 from project import config as config_module
 from project import create_app
@@ -13,6 +14,7 @@ from project.config import (
     DevelopmentConfig,
     ProductionConfig,
     TestingConfig,
+    normalize_url,
 )
 
 
@@ -162,3 +164,41 @@ def test_two_applications_use_different_databases(
     assert one.test_client().get("/users").status_code == 200
     assert two.test_client().get("/users").status_code == 503
     assert one.test_client().get("/users").status_code == 200
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
+def test_normalize_url_selects_the_driver(scheme: str) -> None:
+    assert normalize_url(f"{scheme}://ada:p%40ss@db:5433/users?sslmode=require") == (
+        "postgresql+psycopg2://ada:p%40ss@db:5433/users?sslmode=require"
+    )
+
+
+def test_normalize_url_expands_several_hosts() -> None:
+    """libpq's notation for a primary and its standbys."""
+    url = normalize_url(
+        "postgres://ada:secret@one,two:5433/users?target_session_attrs=read-write"
+    )
+    arguments = create_engine(url).dialect.create_connect_args(make_url(url))[1]
+    assert arguments == {
+        "user": "ada",
+        "password": "secret",
+        "host": "one,two",
+        "port": "5432,5433",
+        "dbname": "users",
+        "target_session_attrs": "read-write",
+    }
+
+
+@pytest.mark.parametrize("url", ["", "users", "sqlite://", "postgresql+psycopg://a/b"])
+def test_normalize_url_refuses_other_databases(url: str) -> None:
+    with pytest.raises(ValueError, match="postgresql://user:password@host"):
+        normalize_url(url)
+
+
+@pytest.mark.parametrize("name", ["project.config", "project.create_app"])
+def test_config_that_is_not_a_class_is_rejected(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("APP_SETTINGS", name)
+    with pytest.raises(ConfigError, match="is not a class: use project.config.Dev"):
+        create_app()

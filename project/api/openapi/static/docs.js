@@ -1,9 +1,9 @@
-// Shows the API's document. A token that is entered is forgotten with the page.
+// Tokens are not stored: reloading the page discards them.
 SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#api",
   deepLinking: true,
   tryItOutEnabled: true,
-  // It would be asked of a service elsewhere.
+  // Otherwise Swagger UI sends the document to an external validator.
   validatorUrl: null,
 });

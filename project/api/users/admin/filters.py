@@ -4,6 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from flask_admin.contrib.sqla import filters
+from sqlalchemy.orm import Query
 
 from project.api.users.models import User
 from project.api.users.schemas import CONTROL_CHARACTERS, check_printable
@@ -55,7 +56,7 @@ class SameEmailFilter(filters.FilterEqual):
         """Validate the value; Flask-Admin ignores a filter that raises ValueError."""
         return check_printable(value)
 
-    def apply(self, query: Any, value: str, alias: Any = None) -> Any:
+    def apply(self, query: Query[User], value: str, alias: Any = None) -> Query[User]:
         """Add the condition to a query."""
         return query.filter(sa.func.lower(User.email) == sa.func.lower(value))
 

@@ -11,7 +11,7 @@ from wtforms import BooleanField, Field, Form, HiddenField, StringField
 from wtforms.validators import Regexp, StopValidation
 
 from project.api.users.errors import StaleVersion
-from project.api.users.schemas import NewUser, is_nullable, value_type
+from project.api.users.schemas import NewUser, is_boolean, is_nullable
 
 # Labels that differ from the name of the field.
 LABELS = {"id": "ID", "email": "E-mail", "created_date": "Created"}
@@ -61,7 +61,8 @@ def build_field(name: str, *, inline: bool = False, **options: Any) -> Field:
         inline: whether it is edited inside the list.
     """
     field = NewUser.model_fields[name]
-    if value_type(field) is bool:
+    # A check box cannot represent null.
+    if is_boolean(field) and not is_nullable(field):
         if inline:
             options["widget"] = BooleanSelectWidget()
         return BooleanField(label_of(name), **options)
@@ -80,7 +81,14 @@ UserForm = build_form(
     "UserForm",
     "Creates a user.",
     {
-        name: build_field(name, default=None if field.is_required() else field.default)
+        name: build_field(
+            name,
+            default=(
+                None
+                if field.is_required()
+                else field.get_default(call_default_factory=True)
+            ),
+        )
         for name, field in NewUser.model_fields.items()
     },
 )

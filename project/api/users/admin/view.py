@@ -12,6 +12,7 @@ from flask_admin.actions import action
 from flask_admin.contrib.sqla import ModelView
 from flask_admin.contrib.sqla.filters import BooleanEqualFilter
 from flask_wtf import FlaskForm
+from sqlalchemy.orm import Query
 
 from project import db
 from project.admin.security import AdminSecurityMixin, operator_name
@@ -32,6 +33,7 @@ from project.api.users.admin.forms import (
 from project.api.users.errors import EmailTaken, StaleVersion, UserNotFound
 from project.api.users.models import User
 from project.api.users.schemas import FIELDS, WRITABLE_FIELDS
+from project.web.errors import InvalidPayload
 from project.web.request_log import audit
 
 # A larger page number would make OFFSET exceed PostgreSQL's bigint.
@@ -60,7 +62,7 @@ def export_date(view: ModelView, context: Any, user: User, name: str) -> str:
     return user.created_date.isoformat()
 
 
-def iter_batches(query: Any) -> Iterator[User]:
+def iter_batches(query: Query[User]) -> Iterator[User]:
     """Yield the results of a query, and read them in batches.
 
     An export is sent after the request's session has ended, so this opens another
@@ -220,6 +222,8 @@ class UsersAdminView(AdminSecurityMixin, ModelView):
 
         The inline editor displays the response of an error as text.
         """
+        if not set(WRITABLE_FIELDS) & set(request.form):
+            return InvalidPayload.message, InvalidPayload.status
         form = self.list_form()
         for name in set(WRITABLE_FIELDS) - set(request.form):
             del form[name]

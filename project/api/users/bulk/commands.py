@@ -45,7 +45,7 @@ class TerminalReporter:
         self.last_report = time.monotonic()
 
     def progress(self, step: str, done: int) -> None:
-        """Report that a step has processed so many users."""
+        """Report the number of users that a step has processed."""
         if self.bar is None or step != self.step:
             self.close()
             self.step = step

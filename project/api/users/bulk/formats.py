@@ -10,20 +10,23 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import IO, TypeAlias
+from typing import IO, Any, TypeAlias
 
 import click
 import orjson
 
-from project.api.users.bulk.load import ImportAborted, ProgressReporter, Row
+from project.api.users.bulk.load import ImportAborted, ImportRow, ProgressReporter
 from project.api.users.queries import UserData
 from project.api.users.schemas import (
     FIELDS,
+    REQUIRED_FIELDS,
     NewUser,
+    Payload,
+    derive_payload,
+    is_boolean,
     is_nullable,
     parse_body,
     parse_payload,
-    value_type,
 )
 from project.web.errors import InvalidPayload
 
@@ -33,18 +36,22 @@ FORMATS = ("csv", "jsonl")
 # The maximum length of a line in bytes: the same as MAX_CONTENT_LENGTH of the API.
 MAX_LINE = 64 * 1024
 
-REQUIRED_COLUMNS = {
-    name for name, field in NewUser.model_fields.items() if field.is_required()
-}
 BOOLEAN_COLUMNS = {
-    name for name, field in NewUser.model_fields.items() if value_type(field) is bool
+    name for name, field in NewUser.model_fields.items() if is_boolean(field)
 }
 NULLABLE_COLUMNS = {
     name for name, field in NewUser.model_fields.items() if is_nullable(field)
 }
+# Validates the cells of a CSV record that are not null.
+CsvRecord = derive_payload(
+    "CsvRecord",
+    Payload,
+    required=set(REQUIRED_FIELDS) - NULLABLE_COLUMNS,
+    doc="A record of a CSV file.",
+)
 
-# A line number, and a function that parses the line.
-Entry: TypeAlias = tuple[int, Callable[[], NewUser]]
+# A line number, and a function that parses the line and returns its fields.
+Entry: TypeAlias = tuple[int, Callable[[], dict[str, Any]]]
 
 
 def guess_format(path: Path) -> str:
@@ -65,7 +72,9 @@ def count_lines(file: IO[bytes]) -> int | None:
     return count
 
 
-def read(file: IO[bytes], format: str, reporter: ProgressReporter) -> Iterator[Row]:
+def read(
+    file: IO[bytes], format: str, reporter: ProgressReporter
+) -> Iterator[ImportRow]:
     """Yield the users of a file, validated by the rules of the API.
 
     Args:
@@ -78,11 +87,11 @@ def read(file: IO[bytes], format: str, reporter: ProgressReporter) -> Iterator[R
     read_entries = {"csv": read_csv, "jsonl": read_jsonl}[format]
     for line, parse in read_entries(file, reporter):
         try:
-            user = parse()
+            fields = parse()
         except InvalidPayload as error:
             reporter.reject(line, format_errors(error))
         else:
-            yield Row(line, user)
+            yield ImportRow(line, fields)
 
 
 def format_errors(error: InvalidPayload) -> str:
@@ -110,7 +119,7 @@ def read_jsonl(file: IO[bytes], reporter: ProgressReporter) -> Iterator[Entry]:
     """Yield the lines that are not blank; see `read`."""
     for number, line in enumerate(read_lines(file), 1):
         if not line.isspace():
-            yield number, partial(parse_body, NewUser, line)
+            yield number, partial(parse_json, line)
 
 
 def read_csv(file: IO[bytes], reporter: ProgressReporter) -> Iterator[Entry]:
@@ -119,7 +128,7 @@ def read_csv(file: IO[bytes], reporter: ProgressReporter) -> Iterator[Entry]:
     text = (line.decode("utf-8", "surrogateescape") for line in read_lines(file))
     reader = csv.reader(text, strict=True)
     header = [name.strip().removeprefix("\ufeff") for name in next(reader, [])]
-    missing = REQUIRED_COLUMNS - set(header)
+    missing = set(REQUIRED_FIELDS) - set(header)
     if missing:
         columns = " and no ".join(sorted(missing))
         raise ImportAborted(f"line 1: the header has no {columns}")
@@ -140,16 +149,29 @@ def read_csv(file: IO[bytes], reporter: ProgressReporter) -> Iterator[Entry]:
             )
 
 
-def parse_cells(cells: dict[str, str]) -> NewUser:
-    """Validate a CSV record.
+def parse_json(line: bytes) -> dict[str, Any]:
+    """Return the fields of a JSON object.
 
-    An empty cell is null in a nullable column, and an omitted field in others.
+    Raises:
+        InvalidPayload: a field is invalid.
+    """
+    return parse_body(NewUser, line).model_dump(exclude_unset=True)
+
+
+def parse_cells(cells: dict[str, str]) -> dict[str, Any]:
+    """Return the fields of a CSV record.
+
+    An empty cell is null in a nullable column, an empty text in another required
+    column, and an omitted field in the other columns.
 
     Raises:
         InvalidPayload: a cell is invalid.
     """
+    nulls = {name: None for name in NULLABLE_COLUMNS if cells.get(name) == ""}
     given = {
-        name: cell for name, cell in cells.items() if cell or name in REQUIRED_COLUMNS
+        name: cell
+        for name, cell in cells.items()
+        if cell or (name in REQUIRED_FIELDS and name not in nulls)
     }
     # pydantic would also accept `yes` and `1`.
     errors = {
@@ -158,13 +180,12 @@ def parse_cells(cells: dict[str, str]) -> NewUser:
         if given[name].lower() not in ("true", "false")
     }
     try:
-        user = parse_payload(NewUser.model_validate_strings, given)
+        record = parse_payload(CsvRecord.model_validate_strings, given)
     except InvalidPayload as error:
-        errors = {**(error.errors or {}), **errors}
+        raise InvalidPayload({**(error.errors or {}), **errors} or None) from None
     if errors:
         raise InvalidPayload(errors)
-    empty = NULLABLE_COLUMNS & cells.keys() - given.keys()
-    return user.model_copy(update=dict.fromkeys(empty))
+    return {**record.model_dump(exclude_unset=True), **nulls}
 
 
 def write(file: IO[bytes], format: str, users: Iterable[UserData]) -> None:

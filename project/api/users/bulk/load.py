@@ -1,6 +1,6 @@
 """Adding many users in one transaction by COPY, and reading all of them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from io import StringIO
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from project import db
 from project.api.users.queries import DIALECT, UserData, columns, to_user, users
-from project.api.users.schemas import WRITABLE_FIELDS, NewUser
+from project.api.users.schemas import OPTIONAL_FIELDS, WRITABLE_FIELDS, NewUser
 
 # The number of rows that are in memory and that one statement writes.
 BATCH_SIZE = 20_000
@@ -19,23 +19,23 @@ BATCH_SIZE = 20_000
 # psycopg2's cursor. SQLAlchemy's type of it has no copy_expert.
 Cursor: TypeAlias = Any
 
-# The fields that an imported row may omit. The column `<field>_given` of the staging
-# table tells an omitted field, which keeps its value in an UPDATE.
-OPTIONAL_FIELDS = [
-    name for name, field in NewUser.model_fields.items() if not field.is_required()
-]
+# The value of a field that a new user's row omits.
+DEFAULTS = {
+    name: NewUser.model_fields[name].get_default(call_default_factory=True)
+    for name in OPTIONAL_FIELDS
+}
 
 
-class Row(NamedTuple):
+class ImportRow(NamedTuple):
     """A user to add or to update.
 
     Attributes:
         line: the row's line number; it rises from row to row.
-        user: the fields that were omitted are not in its `model_fields_set`.
+        fields: valid values of all required fields and of any optional ones.
     """
 
     line: int
-    user: NewUser
+    fields: Mapping[str, Any]
 
 
 class ProgressReporter(Protocol):
@@ -48,7 +48,7 @@ class ProgressReporter(Protocol):
     rejected: int
 
     def progress(self, step: str, done: int) -> None:
-        """Report that a step has processed so many users."""
+        """Report the number of users that a step has processed."""
 
     def reject(self, line: int, reason: str) -> None:
         """Report a rejected line."""
@@ -66,52 +66,63 @@ class ImportAborted(Exception):
     """No user was added or changed; the message says why."""
 
 
-def column_type(name: str) -> str:
-    """Return the SQL type of a column of the users table."""
-    return users.c[name].type.compile(dialect=DIALECT)
+quote = DIALECT.identifier_preparer.quote
 
 
-def update_value(name: str) -> str:
-    """Return the SQL expression for a column in UPDATE_USERS."""
-    if name in OPTIONAL_FIELDS:
-        return f"CASE WHEN {name}_given THEN staged.{name} ELSE users.{name} END"
-    return f"staged.{name}"
+def given_column(name: str) -> str:
+    """Return the staging column that is false if the row omits an optional field."""
+    return quote(f"_{name}_given")
 
 
-STAGING_COLUMNS = {
-    "line": "bigint PRIMARY KEY",
-    **{name: column_type(name) for name in WRITABLE_FIELDS},
-    **{f"{name}_given": "boolean" for name in OPTIONAL_FIELDS},
-}
+def staged_value(name: str) -> str:
+    """Return the SQL expression for a column in UPDATE_USERS.
+
+    A field that the row omits keeps its value.
+    """
+    column = quote(name)
+    if name not in OPTIONAL_FIELDS:
+        return f"staged.{column}"
+    given = given_column(name)
+    return f"CASE WHEN staged.{given} THEN staged.{column} ELSE users.{column} END"
+
+
+STAGING_COLUMNS = [
+    "_line bigint PRIMARY KEY",
+    *(
+        f"{quote(name)} {users.c[name].type.compile(dialect=DIALECT)}"
+        for name in WRITABLE_FIELDS
+    ),
+    *(f"{given_column(name)} boolean" for name in OPTIONAL_FIELDS),
+]
 # Rows are staged in a temporary table until all are known to be valid. An import that
-# is refused or interrupted leaves no dead rows in the users table.
+# is rejected or interrupted leaves no dead rows in the users table.
 CREATE_STAGING_TABLE = f"""
     SET LOCAL statement_timeout = 0;
-    CREATE TEMPORARY TABLE staged (
-        {", ".join(f"{name} {type_}" for name, type_ in STAGING_COLUMNS.items())}
-    ) ON COMMIT DROP
+    CREATE TEMPORARY TABLE staged ({", ".join(STAGING_COLUMNS)}) ON COMMIT DROP
 """
 COPY = "COPY staged FROM STDIN"
 FIND_DUPLICATES = """
-    SELECT line FROM (
-        SELECT line, row_number() OVER (PARTITION BY lower(email) ORDER BY line) AS nth
+    SELECT _line FROM (
+        SELECT _line,
+               row_number() OVER (PARTITION BY lower(email) ORDER BY _line) AS nth
         FROM staged
-    ) AS numbered WHERE nth > 1 ORDER BY line
+    ) AS numbered WHERE nth > 1 ORDER BY _line
 """
 FIND_EXISTING = """
-    SELECT line FROM staged JOIN users ON lower(users.email) = lower(staged.email)
-    ORDER BY line
+    SELECT _line FROM staged JOIN users ON lower(users.email) = lower(staged.email)
+    ORDER BY _line
 """
+ASSIGNMENTS = ", ".join(
+    f"{quote(name)} = {staged_value(name)}" for name in WRITABLE_FIELDS
+)
 UPDATE_USERS = f"""
-    UPDATE users SET
-        {", ".join(f"{name} = {update_value(name)}" for name in WRITABLE_FIELDS)}
-    FROM staged
-    WHERE lower(users.email) = lower(staged.email) AND line BETWEEN %s AND %s
+    UPDATE users SET {ASSIGNMENTS} FROM staged
+    WHERE lower(users.email) = lower(staged.email) AND _line BETWEEN %s AND %s
 """
+COLUMNS = ", ".join(map(quote, WRITABLE_FIELDS))
 INSERT_USERS = f"""
-    INSERT INTO users ({", ".join(WRITABLE_FIELDS)})
-    SELECT {", ".join(WRITABLE_FIELDS)} FROM staged
-    WHERE line BETWEEN %s AND %s ORDER BY line
+    INSERT INTO users ({COLUMNS})
+    SELECT {COLUMNS} FROM staged WHERE _line BETWEEN %s AND %s ORDER BY _line
     ON CONFLICT (lower(email)) DO NOTHING
 """
 
@@ -143,7 +154,7 @@ COPY_NULL = r"\N"
 
 
 def bulk_insert(
-    rows: Iterable[Row], on_conflict: str, reporter: ProgressReporter
+    rows: Iterable[ImportRow], on_conflict: str, reporter: ProgressReporter
 ) -> BulkResult:
     """Add users; either all of them or none.
 
@@ -178,23 +189,28 @@ def bulk_insert(
     return {"added": added, "updated": updated, "skipped": skipped}
 
 
-def copy_line(row: Row) -> str:
+def copy_cell(value: object) -> str:
+    """Return a value in PostgreSQL's text format for COPY."""
+    if value is None:
+        return COPY_NULL
+    text = str(value)
+    # Most texts need no escaping, and this test is faster than `translate`.
+    if text.isprintable() and "\\" not in text:
+        return text
+    return text.translate(COPY_ESCAPES)
+
+
+def copy_line(row: ImportRow) -> str:
     """Return a row of the staging table in PostgreSQL's text format for COPY."""
-    given = row.user.model_fields_set
-    values = [
-        row.line,
-        *(getattr(row.user, name) for name in WRITABLE_FIELDS),
-        *(name in given for name in OPTIONAL_FIELDS),
-    ]
-    cells = [
-        COPY_NULL if value is None else str(value).translate(COPY_ESCAPES)
-        for value in values
-    ]
-    return "\t".join(cells) + "\n"
+    line, fields = row
+    values = [line]
+    values += [fields[n] if n in fields else DEFAULTS[n] for n in WRITABLE_FIELDS]
+    values += [name in fields for name in OPTIONAL_FIELDS]
+    return "\t".join(map(copy_cell, values)) + "\n"
 
 
 def copy_rows(
-    cursor: Cursor, rows: Iterable[Row], reporter: ProgressReporter
+    cursor: Cursor, rows: Iterable[ImportRow], reporter: ProgressReporter
 ) -> tuple[int, int]:
     """Copy rows into the staging table.
 

@@ -22,6 +22,7 @@ from project.tests.types import AddUser
         ({"list_form_pk": "3", "username": "x"}, 404, "User does not exist"),
         ({"list_form_pk": "x", "username": "x"}, 404, "User does not exist"),
         ({"username": "x"}, 404, "User does not exist"),
+        ({"list_form_pk": "1"}, 400, "Invalid payload."),
     ],
 )
 def test_inline_edit_returns_its_result_as_text(

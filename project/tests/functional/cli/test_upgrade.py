@@ -2,7 +2,7 @@
 
 from sqlalchemy import NullPool, create_engine, make_url
 
-from project.database.engines import normalize_url
+from project.config import normalize_url
 from project.tests.functional.cli.helpers import run_manage
 from project.tests.types import RunCommand
 

@@ -15,38 +15,8 @@ from project.database.availability import explain_unavailable
 from project.database.engines import (
     AUTOCOMMIT,
     IDLE_SECONDS,
-    normalize_url,
     redact_url,
 )
-
-
-@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
-def test_normalize_url_selects_the_driver(scheme: str) -> None:
-    assert normalize_url(f"{scheme}://ada:p%40ss@db:5433/users?sslmode=require") == (
-        "postgresql+psycopg2://ada:p%40ss@db:5433/users?sslmode=require"
-    )
-
-
-def test_normalize_url_expands_several_hosts() -> None:
-    """libpq's notation for a primary and its standbys."""
-    url = normalize_url(
-        "postgres://ada:secret@one,two:5433/users?target_session_attrs=read-write"
-    )
-    arguments = create_engine(url).dialect.create_connect_args(make_url(url))[1]
-    assert arguments == {
-        "user": "ada",
-        "password": "secret",
-        "host": "one,two",
-        "port": "5432,5433",
-        "dbname": "users",
-        "target_session_attrs": "read-write",
-    }
-
-
-@pytest.mark.parametrize("url", ["", "users", "sqlite://", "postgresql+psycopg://a/b"])
-def test_normalize_url_refuses_other_databases(url: str) -> None:
-    with pytest.raises(ValueError, match="postgresql://user:password@host"):
-        normalize_url(url)
 
 
 def test_redact_url_removes_passwords() -> None:

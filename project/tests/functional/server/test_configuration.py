@@ -1,0 +1,32 @@
+"""gunicorn.conf.py and its hooks."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from devtools.servers import ROOT, clean_environment, start_gunicorn
+
+
+def test_gunicorn_prints_its_configuration() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "gunicorn", "--print-config"],
+        cwd=ROOT,
+        env=clean_environment() | {"METRICS_PORT": "9100"},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "DrainingWorker" in result.stdout
+
+
+def test_metrics_folder_of_another_program_is_kept(
+    database_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "kept").touch()
+    folder = os.fspath(tmp_path)
+    with start_gunicorn(
+        database_url, WEB_CONCURRENCY="1", PROMETHEUS_MULTIPROC_DIR=folder
+    ):
+        pass
+    assert (tmp_path / "kept").exists()

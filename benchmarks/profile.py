@@ -24,7 +24,7 @@ LAYERS = {
     # psycopg2 is written in C and has no frames of its own.
     r"^fetch_all \(.*project/api/users/queries": DATABASE_LAYER,
     r"gunicorn/|project/server/": "gunicorn: read the request, write the response",
-    "gevent/": "gevent: greenlets, sockets, time-outs",
+    "gevent/": "gevent: greenlets, sockets, timeouts",
     "sqlalchemy/": "SQLAlchemy: the pool",
     "werkzeug/routing/": "Werkzeug: find the view",
     "werkzeug/": "Werkzeug: request, response, headers, contexts' proxies",

@@ -16,7 +16,7 @@ from devtools.postgres import Postgres
 
 RequestKind = Literal["ping", "health", "read", "write"]
 
-# Seconds that a client waits for a response. It exceeds every time-out of the service,
+# Seconds that a client waits for a response. It exceeds every timeout of the service,
 # so that a late response is recorded as late and not as missing.
 CLIENT_TIMEOUT = 60
 # Seconds that a client of the load generator pauses after each request.

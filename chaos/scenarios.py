@@ -26,7 +26,7 @@ SHORT_TIMEOUTS = {
     "DATABASE_STATEMENT_TIMEOUT": "2",
     "DATABASE_LOCK_TIMEOUT": "2",
 }
-# The worst case with these time-outs: wait for a connection of the pool, find it dead,
+# The worst case with these timeouts: wait for a connection of the pool, find it dead,
 # open another, wait for the statement. One second more, because the machine is busy.
 MAX_RESPONSE_SECONDS = 2 + 2 + 2 + 3 + 1
 

@@ -345,12 +345,12 @@ class BaseConfig:
     # Whether `recreate_db` asks for confirmation before it deletes users.
     CONFIRM_RECREATE = False
     ADMIN_REQUIRES_LOGIN = False
-    # Whether an admin without a login is enabled when FLASK_ENV is unset.
+    # Whether an admin site without a login is enabled when FLASK_ENV is unset.
     ADMIN_OPEN_BY_DEFAULT = False
-    # Only the admin has sessions. With this path the API never receives the cookie.
+    # Only the admin site has sessions. The API never receives a cookie with this path.
     SESSION_COOKIE_PATH = "/admin"
     SESSION_COOKIE_SAMESITE = "Lax"
-    # Seconds of inactivity after which the admin's session expires.
+    # Seconds of inactivity after which a session expires.
     PERMANENT_SESSION_LIFETIME = 3600
     # A CSRF token is valid as long as its session.
     WTF_CSRF_TIME_LIMIT = None

@@ -1,4 +1,4 @@
-"""Create the index for the search of the admin.
+"""Create the index for the search of the admin site.
 
 It finds any part of a username or an e-mail address. Writes to the table wait while
 the index is built.

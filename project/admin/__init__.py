@@ -11,7 +11,7 @@ def missing_credentials(settings: Settings) -> list[str]:
 
 
 def is_enabled(settings: Settings) -> bool:
-    """Return whether the application serves the admin.
+    """Return whether the application serves the admin site.
 
     With a login (in production) the credentials decide. Without one FLASK_ENV
     decides.

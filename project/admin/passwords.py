@@ -1,4 +1,4 @@
-"""The password of the admin's operator. Only its hash is stored."""
+"""The password of the admin site's operator. Only its hash is stored."""
 
 from werkzeug.security import generate_password_hash
 

@@ -1,4 +1,4 @@
-"""What every page of the admin shares: login, CSRF protection, headers, errors."""
+"""What every page of the admin site shares: login, CSRF protection, headers, errors."""
 
 from typing import Any
 
@@ -41,12 +41,12 @@ HEADERS = {
 }
 # Endpoints that need no login.
 PUBLIC_ENDPOINTS = ("admin.static", "admin.login")
-# The operator's name in the audit log if the admin has no login.
+# The operator's name in the audit log if the admin site has no login.
 ANONYMOUS_OPERATOR = "anybody"
 
 
 class AdminSecurityMixin:
-    """Protects a view of the admin. It must come before Flask-Admin's class."""
+    """Protects a view of the admin site. It must come before Flask-Admin's class."""
 
     def create_blueprint(self, admin: Any) -> Blueprint:
         """Return the view's blueprint with the checks of this module."""
@@ -63,7 +63,7 @@ class AdminSecurityMixin:
 
 
 def is_authorized() -> bool:
-    """Return whether the request may use the admin."""
+    """Return whether the request may use the admin site."""
     if not current_app.config["ADMIN_REQUIRES_LOGIN"]:
         return True
     authenticated: bool = current_user.is_authenticated
@@ -79,7 +79,7 @@ def operator_name() -> str:
 
 
 def check_login() -> WerkzeugResponse | None:
-    """Redirect anonymous GET requests to the login page; refuse others with 401."""
+    """Redirect anonymous GET requests to the login page; reject others with 401."""
     if request.endpoint in PUBLIC_ENDPOINTS or is_authorized():
         return None
     if request.method != "GET" or is_ajax():

@@ -26,7 +26,7 @@ class AdminSessionInterface(SecureCookieSessionInterface):
 def init_admin(
     app: Flask, settings: Settings, view: BaseView, read_counts: Callable[[], Counts]
 ) -> None:
-    """Serve the admin at `/admin/`.
+    """Serve the admin site at `/admin/`.
 
     Args:
         view: the pages of the users.

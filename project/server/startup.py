@@ -69,4 +69,5 @@ def startup_warnings(settings: Settings) -> Iterator[str]:
     missing = admin.missing_credentials(settings)
     requested = settings.ADMIN_USERNAME or settings.ADMIN_PASSWORD
     if settings.ADMIN_REQUIRES_LOGIN and requested and missing:
-        yield f"the admin is disabled: to enable it, also set {' and '.join(missing)}"
+        names = " and ".join(missing)
+        yield f"the admin site is disabled: to enable it, also set {names}"

@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-# The URLs of the API. The admin and /docs only serve their own origin.
+# The URLs of the API. The admin site and /docs only serve their own origin.
 RESOURCES = r"^/(ping|health|openapi\.json|users(/.*)?)$"
 PREFLIGHT_MAX_AGE = 600  # seconds
 

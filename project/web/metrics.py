@@ -50,7 +50,7 @@ POOL_IN_USE = Gauge(
 )
 DATABASE_ERRORS = Counter(
     "database_errors_total",
-    "Requests refused because the database was unavailable.",
+    "Requests that failed because the database was unavailable.",
     ["kind"],
 )
 

@@ -80,7 +80,7 @@ def audit(action: str, user_id: int, operator: str | None = None) -> None:
 
     Args:
         action: `added`, `updated` or `removed`.
-        operator: the name of the admin's operator, for writes in the admin.
+        operator: the username, for writes in the admin site.
     """
     audit_log.info(
         "user %s %s",

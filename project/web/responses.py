@@ -19,7 +19,7 @@ HEADERS = {
 class NoSessionInterface(SessionInterface):
     """The API has no sessions, so its requests do not parse and sign cookies.
 
-    `project.admin.site` replaces this for the pages of the admin.
+    `project.admin.site` replaces this for the pages of the admin site.
     """
 
     def open_session(self, app: Flask, request: Request) -> None:

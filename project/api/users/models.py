@@ -23,7 +23,7 @@ class User(db.Model):  # type: ignore[misc]  # mypy does not resolve db.Model
 
     __tablename__ = "users"
 
-    # 64 bits: an INSERT that is refused also consumes a value of the sequence.
+    # 64 bits: an INSERT that is rejected also consumes a value of the sequence.
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     username: Mapped[str] = mapped_column(String(schemas.MAX_LENGTH))
     email: Mapped[str] = mapped_column(String(schemas.MAX_LENGTH))
@@ -39,7 +39,7 @@ class User(db.Model):  # type: ignore[misc]  # mypy does not resolve db.Model
         # the matching rows are far apart.
         Index("users_active_key", id, postgresql_where=active),
         Index("users_inactive_key", id, postgresql_where=~active),
-        # The search of the admin: any part of a username or an e-mail address.
+        # The search of the admin site: any part of a username or an e-mail address.
         Index(
             "users_search_idx",
             username,

@@ -1,8 +1,8 @@
 """The schemas of requests and responses.
 
 `NewUser` is the one definition of the fields that clients can write. The other
-schemas, the SQL statements, imports and exports, the admin and the OpenAPI document
-are derived from it.
+schemas, the SQL statements, imports and exports, the admin site and the OpenAPI
+document are derived from it.
 """
 
 import re

@@ -73,7 +73,7 @@ def json_body() -> bytes:
 def accepted_versions() -> list[str] | None:
     """Return the versions in `If-Match`, or None if the request accepts any.
 
-    Weak and malformed tags match no version, so that the request is refused.
+    Weak and malformed tags match no version, so that the request is rejected.
     """
     if "If-Match" not in request.headers or request.if_match.star_tag:
         return None

@@ -171,7 +171,8 @@ from project import create_app
 client = create_app().test_client()
 for request in json.loads(input()):
     response = client.open(request[1], method=request[0])
-    print(json.dumps([response.status_code, response.headers.get("Allow"), response.json]))
+    allow = response.headers.get("Allow")
+    print(json.dumps([response.status_code, allow, response.json]))
 """
 
 

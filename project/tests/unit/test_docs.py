@@ -1,6 +1,7 @@
 """The documentation matches the code."""
 
 import configparser
+import pkgutil
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +13,8 @@ from flask.cli import ScriptInfo
 from werkzeug import exceptions
 
 import manage
+from devtools.settings_docs import ENV_EXAMPLE, render_env_example, replace_table
 from project import db
-from project.config import Environment
 from project.database import migrations
 from project.web import errors
 
@@ -25,12 +26,19 @@ PAGES = {
 README = PAGES["README.md"]
 API = PAGES["docs/api.md"]
 OPERATIONS = PAGES["docs/operations.md"]
+MOVES = PAGES["CHANGELOG.md"].partition("\n### Changed: module and name moves\n")[2]
+
+STALE_SETTINGS = "run `pipenv run settings-docs`"
 
 CODE = re.compile(r"^```.*?^```$|^ {4,}.*?$|`[^`\n]*`", re.M | re.S)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.M)
 # A line of the README's layout: a path, and what is there.
 LAYOUT = re.compile(r"^ {4}([\w./]+) {2,}\S", re.M)
+# The second column of a table with two columns.
+NEW_NAMES = re.compile(r"^\|[^|]+\| ([^|]+) \|$", re.M)
+DOTTED_NAME = re.compile(r"`((?:project|manage)\.[\w.]+)`")
+SHORT_NAME = re.compile(r"`(\w+)`")
 
 
 def get_anchors(page: str) -> set[str]:
@@ -39,6 +47,19 @@ def get_anchors(page: str) -> set[str]:
         re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-")
         for heading in HEADING.findall(re.sub(CODE, "", page))
     }
+
+
+def iter_new_names(cells: list[str]) -> Iterator[str]:
+    """Yield the dotted names in cells of CHANGELOG.md.
+
+    A cell contains dotted names, or short names followed by "of" and a dotted name.
+    """
+    for cell in cells:
+        short, of, parent = cell.partition(" of ")
+        dotted = DOTTED_NAME.findall(cell)
+        yield from dotted
+        if of and DOTTED_NAME.fullmatch(parent):
+            yield from (f"{dotted[0]}.{name}" for name in SHORT_NAME.findall(short))
 
 
 def iter_error_classes(
@@ -65,17 +86,17 @@ def test_every_link_has_a_target(name: str) -> None:
             assert anchor in get_anchors(target.read_text()), link
 
 
-def test_every_setting_is_documented() -> None:
-    table = OPERATIONS.split("<!-- settings: begin -->")[1]
-    table = table.split("<!-- settings: end -->")[0]
-    names = re.findall(r"^\| `([A-Z_]+)` \|", table, re.M)
-    assert names == list(Environment.model_fields)
+def test_settings_table_is_up_to_date() -> None:
+    assert replace_table(OPERATIONS) == OPERATIONS, STALE_SETTINGS
 
 
-def test_every_setting_is_in_the_example_file() -> None:
-    example = (ROOT / ".env.example").read_text()
-    names = re.findall(r"^#? ?([A-Z_]+)=", example, re.M)
-    assert names == list(Environment.model_fields)
+def test_example_file_is_up_to_date() -> None:
+    assert ENV_EXAMPLE.read_text() == render_env_example(), STALE_SETTINGS
+
+
+@pytest.mark.parametrize("name", sorted({*iter_new_names(NEW_NAMES.findall(MOVES))}))
+def test_every_new_name_in_the_changelog_can_be_imported(name: str) -> None:
+    pkgutil.resolve_name(name)
 
 
 def test_every_operation_is_documented(test_app: Flask) -> None:

@@ -1,4 +1,4 @@
-"""Numbers of users for the admin's home page, without counting a large table."""
+"""Numbers of users for the admin site's home page, without counting a large table."""
 
 from typing import Any
 

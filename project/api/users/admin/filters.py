@@ -1,4 +1,4 @@
-"""The search and the filters of the admin's user list."""
+"""The search and the filters of the admin site's user list."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The users' pages in the admin: list, forms, actions, export."""
+"""The users' pages in the admin site: list, forms, actions, export."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -232,7 +232,7 @@ class UsersAdminView(AdminSecurityMixin, ModelView):
             return UserNotFound.message, UserNotFound.status
         if form.validate() and self.update_model(form, user):
             return "Saved."
-        # A valid form was refused because the user has just been removed.
+        # A valid form was rejected because the user has just been removed.
         return " ".join(sum(form.errors.values(), [])) or UserNotFound.message, 400
 
     def write_selected(

@@ -179,7 +179,7 @@ def bulk_insert(
             for (line,) in cursor.fetchall():
                 reporter.reject(line, reason)
         if reporter.rejected:
-            raise ImportAborted(f"{reporter.rejected:,} line(s) refused")
+            raise ImportAborted(f"{reporter.rejected:,} line(s) rejected")
         added, updated = write_rows(cursor, policy, last_line, reporter)
         skipped = staged - added - updated
         if skipped and on_conflict != "skip":

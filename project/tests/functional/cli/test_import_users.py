@@ -65,7 +65,7 @@ def test_invalid_line_is_reported_and_nothing_is_imported(
     assert refused.exit_code == 1
     report, error = refused.stderr.splitlines()
     assert report.startswith(f"line {number}: ") and reason in report
-    assert error == "Error: 1 line(s) refused. No user was added or changed."
+    assert error == "Error: 1 line(s) rejected. No user was added or changed."
     assert stored_users() == before
     accepted = run_command("import_users", "--format", format, input=valid)
     assert accepted.exit_code == 0

@@ -7,7 +7,7 @@ import psycopg2
 import pytest
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import create_engine, exc, make_url
+from sqlalchemy import exc
 
 from project import db
 from project.api.users import queries

@@ -51,6 +51,6 @@ def test_incomplete_admin_login_disables_the_admin_with_a_warning(
     monkeypatch.setenv("API_TOKENS", "0123456789abcdef")
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    expected = [f"the admin is disabled: to enable it, {hint}"] if hint else []
+    expected = [f"the admin site is disabled: to enable it, {hint}"] if hint else []
     assert list(startup_warnings(load_config(ProductionConfig))) == expected
     assert "admin" not in create_app(ProductionConfig).blueprints

@@ -339,3 +339,19 @@ def test_head_returns_the_headers_of_get_without_a_body(
     assert head.data == b""
     assert head.status_code == 200
     assert head.headers == get.headers
+
+
+def test_options_of_an_invalid_id_lists_the_methods_of_a_user(
+    client: FlaskClient,
+) -> None:
+    invalid, valid = client.options("/users/abc"), client.options("/users/1")
+    assert invalid.status_code == valid.status_code == 200
+    assert set(invalid.allow) == set(valid.allow)
+    assert invalid.get_json() == {"status": "success"}
+
+
+def test_unsupported_method_on_an_invalid_id_returns_405(client: FlaskClient) -> None:
+    invalid, valid = client.post("/users/abc"), client.post("/users/1")
+    assert invalid.status_code == valid.status_code == 405
+    assert set(invalid.allow) == set(valid.allow)
+    assert invalid.get_json() == valid.get_json()

@@ -60,9 +60,14 @@ def prune_dead_pids(folder: Path) -> None:
     # The package's own lock, since other processes may change the list, too.
     with PostgresServer._lock:
         if pid_file.exists():
-            pids = json.loads(pid_file.read_text())
+            try:
+                pids = json.loads(pid_file.read_text())
+            except ValueError:  # a process was killed while it wrote the file
+                pids = []
             alive = [pid for pid in pids if psutil.pid_exists(pid)]
-            pid_file.write_text(json.dumps(alive))
+            new_file = pid_file.with_suffix(".new")
+            new_file.write_text(json.dumps(alive))
+            new_file.replace(pid_file)
 
 
 @cache

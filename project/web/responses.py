@@ -67,7 +67,8 @@ def json_response(
         body["message"] = message
     body.update(members)
     return Response(
-        orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE),
+        # `str`: pydantic's JSON format of types that orjson does not know (Decimal).
+        orjson.dumps(body, default=str, option=orjson.OPT_APPEND_NEWLINE),
         status,
         HEADERS if headers is None else {**HEADERS, **headers},
         content_type="application/json",

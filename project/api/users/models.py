@@ -53,3 +53,11 @@ class User(db.Model):  # type: ignore[misc]  # mypy does not resolve db.Model
         """Return the user as the API shows it, with values that JSON can represent."""
         user = {name: getattr(self, name) for name in schemas.FIELDS}
         return user | {"created_date": self.created_date.isoformat()}
+
+
+missing_columns = set(schemas.FIELDS) - set(User.__table__.columns.keys())
+if missing_columns:
+    raise TypeError(
+        f"schemas.NewUser has fields without a column: {', '.join(missing_columns)};"
+        " add them to models.User"
+    )

@@ -50,6 +50,7 @@ def to_sql(statement: sa.ClauseElement) -> str:
 
 
 SELECT = to_sql(sa.select(*columns, version).where(has_id))
+COUNT = to_sql(sa.select(sa.func.count()).select_from(users))
 INSERT = to_sql(
     postgresql.insert(users)
     .values({name: sa.bindparam(name) for name in WRITABLE_FIELDS})
@@ -240,5 +241,5 @@ def delete(user_id: int, versions: list[str] | None) -> str:
 
 def count() -> int:
     """Return the number of users."""
-    with db.engine.connect() as connection:
-        return connection.scalar(sa.select(sa.func.count()).select_from(users)) or 0
+    number: int = fetch_all(COUNT, {})[0][0]
+    return number

@@ -7,6 +7,7 @@ document are derived from it.
 
 import re
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from types import NoneType
 from typing import Annotated, Any, TypeVar, get_args
@@ -18,13 +19,15 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     StringConstraints,
     ValidationError,
-    WithJsonSchema,
     create_model,
 )
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticCustomError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import PydanticCustomError, core_schema
 
 from project.web.errors import InvalidPayload, InvalidQuery
 
@@ -39,13 +42,9 @@ CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 PLAIN_EMAIL = re.compile(
     r"[A-Za-z0-9]+(?:[._+-][A-Za-z0-9]+)*@(?:[A-Za-z0-9]{1,63}\.)+[A-Za-z]{2,63}"
 )
-# JSON Schema cannot trim, so the pattern of a username allows white space around it.
+# White space, and a character that is neither white space nor a control character.
 SPACE = r"\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 NOT_SPACE = rf"[^\x00-\x1f\x7f-\x9f{SPACE}]"
-USERNAME_PATTERN = (
-    rf"^[{SPACE}]*{NOT_SPACE}([^\x00-\x1f\x7f-\x9f]{{0,{MAX_LENGTH - 2}}}{NOT_SPACE})?"
-    rf"[{SPACE}]*$"
-)
 
 # Accept reserved domains such as `.test`: the syntax of these addresses is valid.
 email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
@@ -102,11 +101,41 @@ def check_boolean(value: object) -> object:
     return value
 
 
+@dataclass(frozen=True)
+class TrimmedText:
+    """A text of 1 to `max_length` printable characters after trimming.
+
+    Used as metadata: `Annotated[str, TrimmedText(32), Field(...)]`.
+    """
+
+    max_length: int
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        """Return the validator."""
+        return core_schema.no_info_after_validator_function(
+            check_printable,
+            core_schema.str_schema(
+                strip_whitespace=True, min_length=1, max_length=self.max_length
+            ),
+        )
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Return the JSON Schema.
+
+        JSON Schema cannot trim, so the pattern allows white space around the text.
+        """
+        middle = rf"[^\x00-\x1f\x7f-\x9f]{{0,{self.max_length - 2}}}"
+        text = f"{NOT_SPACE}({middle}{NOT_SPACE})?"
+        return {"type": "string", "pattern": f"^[{SPACE}]*{text}[{SPACE}]*$"}
+
+
 Username = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_LENGTH),
-    AfterValidator(check_printable),
-    WithJsonSchema({"type": "string", "pattern": USERNAME_PATTERN}),
+    TrimmedText(MAX_LENGTH),
     Field(
         description=f"1 to {MAX_LENGTH} characters after trimming; control characters"
         " are not allowed.",
@@ -251,12 +280,21 @@ def is_boolean(field: FieldInfo) -> bool:
 
 
 def example_of(field: FieldInfo) -> Any:
-    """Return the first of a field's examples, which its `Field(...)` must have."""
+    """Return the first of a field's examples.
+
+    Raises:
+        LookupError: the field has none.
+    """
     infos = [field]
     for annotation in get_args(field.annotation):
         # The metadata of `Annotated[..., Field(...)] | None`.
         infos += [m for m in get_args(annotation)[1:] if isinstance(m, FieldInfo)]
-    return next(info.examples[0] for info in infos if info.examples)
+    for info in infos:
+        if info.examples:
+            return info.examples[0]
+    raise LookupError(
+        "a field of NewUser has no example: add examples=[...] to its Field(...)"
+    )
 
 
 def example(model: type[BaseModel], names: Collection[str] = ()) -> dict[str, Any]:

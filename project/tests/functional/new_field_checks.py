@@ -118,6 +118,7 @@ def test_invalid_value_is_refused(client: FlaskClient, ada: int) -> None:
     response = client.patch(f"/users/{ada}", json={NAME: INVALID})
     assert response.status_code == 400
     assert list(response.get_json()["errors"]) == [NAME]
+    assert client.patch(f"/users/{ada}", json={NAME: "a\0b"}).status_code == 400
     assert stored_value() == FIRST
 
 

@@ -17,8 +17,23 @@ from devtools.servers import ROOT, clean_environment
 from devtools.sql import execute
 from project.database.embedded import CREATE_DATABASE
 
+# Names that do not collide with a field or an endpoint that exists.
+UNUSED_NAMES = {
+    "phone": "example_phone",
+    "Phone": "ExamplePhone",
+    "/users/count": "/users/example_count",
+    "UsersCount": "ExampleCount",
+}
+
+
+def rename(block: str) -> str:
+    """Replace the names in a code block by unused ones."""
+    pattern = r"\bphone\b|\bPhone\b|/users/count\b|\bUsersCount\b"
+    return re.sub(pattern, lambda match: UNUSED_NAMES[match[0]], block)
+
+
 CODE_BLOCKS = [
-    textwrap.dedent(block)
+    rename(textwrap.dedent(block))
     for block in re.findall(
         r"^ *```python\n(.*?)^ *```",
         (ROOT / "CONTRIBUTING.md").read_text(),
@@ -44,7 +59,7 @@ class Field:
 
 # The example of CONTRIBUTING.md.
 PHONE = Field(
-    name="phone",
+    name="example_phone",
     nullable=True,
     first="+4930123456",
     second="+331234567",
@@ -54,20 +69,21 @@ PHONE = Field(
     column=COLUMN,
 )
 TEAM = Field(
-    name="team",
+    name="example_team",
     nullable=False,
     first="Research",
     second="Sales",
     invalid="x" * 65,
     type_definition="""\
-Team = Annotated[
+ExampleTeam = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=64),
+    TrimmedText(64),
     Field(description="The name of a team.", examples=["Research"]),
 ]
 """,
-    schema_field="team: Team\n",
-    column='team: Mapped[str] = mapped_column(String(64), server_default="none")\n',
+    schema_field="example_team: ExampleTeam\n",
+    column="example_team: Mapped[str] = mapped_column("
+    'String(64), server_default="none")\n',
 )
 # A nullable boolean, whose name is a keyword of SQL.
 GROUP = Field(
@@ -151,11 +167,12 @@ def test_documented_procedure_adds_a_field(
     )
     project_copy.insert(schemas, "active: Active = True", field.schema_field)
     project_copy.insert(models, "created_date: Mapped", field.column)
+    versions = project_copy.folder / "migrations/versions"
+    next_id = f"{len(list(versions.glob('*.py'))) + 1:04}"
     project_copy.run(
-        *("manage.py", "db", "migrate", "--rev-id", "0003", "-m", f"Add {field.name}")
+        *("manage.py", "db", "migrate", "--rev-id", next_id, "-m", f"Add {field.name}")
     )
-    migrations = list((project_copy.folder / "migrations/versions").glob("0003_*.py"))
-    assert len(migrations) == 1
+    assert len(list(versions.glob(f"{next_id}_*.py"))) == 1
     # With the two users in the table.
     project_copy.run("manage.py", "db", "upgrade")
     output = project_copy.run(
@@ -180,13 +197,13 @@ def test_documented_endpoint_works_next_to_user_ids(project_copy: ProjectCopy) -
     views = project_copy.folder / "project/api/users/views.py"
     views.write_text(f"{views.read_text()}\n\n{ENDPOINT}")
     requests = [
-        ("GET", "/users/count"),
-        ("DELETE", "/users/count"),
-        ("POST", "/users/count"),
-        ("OPTIONS", "/users/count"),
-        ("GET", "/users/counts"),
-        ("OPTIONS", "/users/counts"),
-        ("POST", "/users/counts"),
+        ("GET", "/users/example_count"),
+        ("DELETE", "/users/example_count"),
+        ("POST", "/users/example_count"),
+        ("OPTIONS", "/users/example_count"),
+        ("GET", "/users/unknown"),
+        ("OPTIONS", "/users/unknown"),
+        ("POST", "/users/unknown"),
         ("GET", "/users/1"),
     ]
     output = project_copy.run("-c", SCRIPT, input=json.dumps(requests))
@@ -194,13 +211,13 @@ def test_documented_endpoint_works_next_to_user_ids(project_copy: ProjectCopy) -
         request: json.loads(line)
         for request, line in zip(requests, output.splitlines()[-len(requests) :])
     }
-    assert responses["GET", "/users/count"][2]["data"] == {"count": 2}
+    assert responses["GET", "/users/example_count"][2]["data"] == {"count": 2}
     for method in ("DELETE", "POST", "OPTIONS"):
-        status, allow, _ = responses[method, "/users/count"]
+        status, allow, _ = responses[method, "/users/example_count"]
         assert status == (200 if method == "OPTIONS" else 405)
         assert sorted(allow.split(", ")) == ["GET", "HEAD", "OPTIONS"]
-    status, _, body = responses["GET", "/users/counts"]
+    status, _, body = responses["GET", "/users/unknown"]
     assert (status, body["message"]) == (404, "User does not exist")
-    assert responses["OPTIONS", "/users/counts"][0] == 200
-    assert responses["POST", "/users/counts"][0] == 405
+    assert responses["OPTIONS", "/users/unknown"][0] == 200
+    assert responses["POST", "/users/unknown"][0] == 405
     assert responses["GET", "/users/1"][2]["data"]["username"] == "ada"

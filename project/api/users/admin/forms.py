@@ -38,7 +38,7 @@ def pydantic_validator(field: FieldInfo) -> Callable[[Form, Field], None]:
             form_field.data = None
             return
         try:
-            form_field.data = adapter.validate_strings(text)
+            form_field.data = adapter.validate_strings(text, strict=True)
         except ValidationError as error:
             raise StopValidation(error.errors()[0]["msg"]) from None
 

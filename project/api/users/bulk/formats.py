@@ -196,7 +196,7 @@ def write(file: IO[bytes], format: str, users: Iterable[UserData]) -> None:
 def write_jsonl(file: IO[bytes], users: Iterable[UserData]) -> None:
     """Write users as JSON Lines."""
     for user in users:
-        file.write(orjson.dumps(user, option=orjson.OPT_APPEND_NEWLINE))
+        file.write(orjson.dumps(user, default=str, option=orjson.OPT_APPEND_NEWLINE))
 
 
 def write_csv(file: IO[bytes], users: Iterable[UserData]) -> None:

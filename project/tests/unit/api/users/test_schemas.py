@@ -7,8 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import String
 
 from project.api.users import schemas
+from project.api.users.models import User
+from project.web.errors import InvalidPayload
 
 username_adapter: TypeAdapter[str] = TypeAdapter(schemas.Username)
 # Characters that are trimmed, characters that are refused, and others.
@@ -58,3 +61,23 @@ def test_username_pattern_has_the_same_length_limit(inside: str, around: str) ->
     username = f"{around}a{inside}{LONG}{around}"
     assert matches_pattern(username) == is_accepted(username)
     assert matches_pattern(username + "a") == is_accepted(username + "a")
+
+
+@pytest.mark.parametrize("name", schemas.WRITABLE_FIELDS)
+def test_every_field_fits_its_column(name: str) -> None:
+    """A value that the schema accepts must not fail in the database."""
+    field = schemas.NewUser.model_fields[name]
+    column = User.__table__.columns[name]
+    assert column.nullable is schemas.is_nullable(field)
+    if isinstance(column.type, String):
+        longest = "+1" + "1" * (column.type.length or 0)
+        with pytest.raises(InvalidPayload):
+            schemas.parse_payload(schemas.UserChange.model_validate, {name: longest})
+        with pytest.raises(InvalidPayload):
+            schemas.parse_payload(schemas.UserChange.model_validate, {name: "a\0b"})
+
+
+def test_every_field_has_an_example() -> None:
+    assert set(schemas.example(schemas.NewUser, schemas.WRITABLE_FIELDS)) == set(
+        schemas.WRITABLE_FIELDS
+    )

@@ -7,7 +7,6 @@ changes with every write to the row.
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from functools import cache
 from typing import Any, NamedTuple, TypeAlias, cast
 
@@ -117,9 +116,9 @@ def fetch_all(statement: str, parameters: Mapping[str, Any]) -> Sequence[Row]:
     engine = db.engines[AUTOCOMMIT]
     connection = engine.raw_connection()
     try:
-        with closing(connection.cursor()) as cursor:
-            cursor.execute(statement, parameters)
-            return cursor.fetchall()
+        cursor = connection.cursor()
+        cursor.execute(statement, parameters)
+        return cursor.fetchall()
     except psycopg2.Error as error:
         discard_dead_connections(engine, connection, error)
         raise

@@ -81,10 +81,15 @@ def accepted_versions() -> list[str] | None:
 
 
 def user_response(
-    user: VersionedUser, status: int = 200, message: str | None = None
+    user: VersionedUser,
+    status: int = 200,
+    message: str | None = None,
+    location: str | None = None,
 ) -> Response:
     """Return a response with a user and its ETag."""
     headers = {"ETag": f'"{user.version}"'}
+    if location:
+        headers["Location"] = location
     return json_response(status, message, headers, data=user.data)
 
 
@@ -109,11 +114,10 @@ class UsersList(Resource):
     def post(self) -> Response:
         """Add a user."""
         payload = schemas.parse_body(schemas.NewUser, json_body())
-        user = queries.insert(dict(payload))
-        audit("added", user.data["id"])
-        response = user_response(user, 201, f"{user.data['email']} was added!")
-        response.headers["Location"] = f"/users/{user.data['id']}"
-        return response
+        user = queries.insert(vars(payload))
+        user_id, email = user.data["id"], user.data["email"]
+        audit("added", user_id)
+        return user_response(user, 201, f"{email} was added!", f"/users/{user_id}")
 
 
 class User(Resource):

@@ -43,7 +43,7 @@ def add_sample(sample: dict[str, str]) -> bool:
     """Add a sample user, and return False if the address is taken."""
     user = NewUser.model_validate(example(NewUser) | sample)
     try:
-        queries.insert(dict(user))
+        queries.insert(vars(user))
     except EmailTaken:
         return False
     return True

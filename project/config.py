@@ -28,7 +28,7 @@ from werkzeug.utils import ImportStringError, import_string
 
 DEFAULT_CONFIG = "project.config.DevelopmentConfig"
 # prometheus_client reads this variable. gunicorn.conf.py sets it if METRICS_PORT is
-# set, and it enables `project.web.metrics`.
+# set, and `create_app` enables `project.web.metrics` if both are.
 METRICS_DIR_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 ROOT = Path(__file__).parent.parent
 DOTENV = ROOT / ".env"
@@ -422,16 +422,16 @@ def import_config(import_name: str) -> type:
     """Import a configuration class.
 
     Raises:
-        ConfigError: the import fails, or the name is not that of a class.
+        ConfigError: the import fails, or the name is that of something else.
     """
     try:
         imported = import_string(import_name)
     except ImportStringError as error:
         reason = f"cannot be imported ({error.exception})"
     else:
-        if isinstance(imported, type):
+        if isinstance(imported, type) and hasattr(imported, "EMBEDDED_DATABASE"):
             return imported
-        reason = "is not a class"
+        reason = "is not a configuration class"
     raise ConfigError(
         f"APP_SETTINGS={import_name!r} {reason}: use project.config.DevelopmentConfig,"
         " project.config.TestingConfig or project.config.ProductionConfig"

@@ -3,6 +3,7 @@
 import atexit
 import json
 import logging
+import os
 import subprocess
 import warnings
 from collections.abc import Callable
@@ -62,8 +63,10 @@ def prune_dead_pids(folder: Path) -> None:
         if pid_file.exists():
             try:
                 pids = json.loads(pid_file.read_text())
-            except ValueError:  # a process was killed while it wrote the file
-                pids = []
+            except ValueError:
+                # A killed process left the file incomplete. The server then stops
+                # with this process.
+                pids = [os.getpid()]
             alive = [pid for pid in pids if psutil.pid_exists(pid)]
             new_file = pid_file.with_suffix(".new")
             new_file.write_text(json.dumps(alive))

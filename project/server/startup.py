@@ -4,6 +4,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 
 from project import admin
 from project.config import (
@@ -52,9 +53,14 @@ def create_metrics_dir(settings: Settings) -> str | None:
     """Create the folder in which the workers share metrics, if METRICS_PORT is set."""
     if not settings.METRICS_PORT:
         return None
-    folder = tempfile.mkdtemp(prefix="metrics_")
-    os.environ[METRICS_DIR_VARIABLE] = folder
-    return folder
+    os.environ[METRICS_DIR_VARIABLE] = temporary_folder()
+    return os.environ[METRICS_DIR_VARIABLE]
+
+
+@cache
+def temporary_folder() -> str:
+    """Create a folder, once: gunicorn executes its configuration again on SIGHUP."""
+    return tempfile.mkdtemp(prefix="metrics_")
 
 
 def startup_warnings(settings: Settings) -> Iterator[str]:

@@ -129,8 +129,8 @@ class DrainingWorker(GeventWorker):
         """
         client_errors = (errors.ParseException, SSLError)
         if isinstance(exc, client_errors) and not isinstance(exc, RESPONSE_ERRORS):
-            matches = (s for c, s in ERROR_STATUS.items() if isinstance(exc, c))
-            status, message = next(matches, 400), str(exc)
+            statuses = (ERROR_STATUS[c] for c in ERROR_STATUS if isinstance(exc, c))
+            status, message = next(statuses, 400), str(exc)
             ip = addr[0] if addr else ""
             self.log.warning("Invalid request from ip=%s: %s", ip, type(exc).__name__)
         else:

@@ -7,6 +7,7 @@ from flask import Flask, Request, Response
 from flask.sessions import SessionInterface
 from flask.typing import ResponseReturnValue
 from flask_restful import Api as RestfulApi
+from pydantic_core import to_jsonable_python
 
 # The data is personal: shared caches must not store it, and private ones must
 # revalidate it. `nosniff` stops a browser from guessing another content type.
@@ -67,8 +68,8 @@ def json_response(
         body["message"] = message
     body.update(members)
     return Response(
-        # `str`: pydantic's JSON format of types that orjson does not know (Decimal).
-        orjson.dumps(body, default=str, option=orjson.OPT_APPEND_NEWLINE),
+        # pydantic serializes types that orjson does not know, such as Decimal.
+        orjson.dumps(body, to_jsonable_python, orjson.OPT_APPEND_NEWLINE),
         status,
         HEADERS if headers is None else {**HEADERS, **headers},
         content_type="application/json",

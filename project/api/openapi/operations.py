@@ -5,9 +5,9 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from project.api.openapi.parts import (
     USER,
     Json,
+    error_response,
     query_parameters,
     reference,
-    refusal,
     request_body,
     response,
     success,
@@ -45,7 +45,7 @@ UNAVAILABLE: Json = {
     )
 }
 UNAUTHORIZED: Json = {
-    "401": refusal(
+    "401": error_response(
         "The token is missing or not valid.",
         ("WWW-Authenticate",),
         missing=auth.TokenMissing(),
@@ -53,31 +53,33 @@ UNAUTHORIZED: Json = {
     )
 }
 READ_ONLY_TOKEN: Json = {
-    "403": refusal(
+    "403": error_response(
         "The token is limited to reading.",
         ("WWW-Authenticate",),
         read_only=auth.TokenReadOnly(),
     )
 }
 INVALID_QUERY: Json = {
-    "400": refusal(
+    "400": error_response(
         "A parameter is unknown, repeated or out of range.",
         invalid=errors.InvalidQuery({"limit": "Input should be a whole number"}),
     )
 }
 INVALID_BODY: Json = {
-    "400": refusal(
+    "400": error_response(
         "The body is not valid, or another user has the address.",
         invalid=errors.InvalidPayload({"email": "Input should be a valid string"}),
         not_json=errors.InvalidPayload(),
         taken=EmailTaken(),
     ),
-    "413": refusal("The body exceeds 64 KiB.", too_large=RequestEntityTooLarge()),
-    "415": refusal("The body is not JSON.", not_json=errors.NotJson()),
+    "413": error_response(
+        "The body exceeds 64 KiB.", too_large=RequestEntityTooLarge()
+    ),
+    "415": error_response("The body is not JSON.", not_json=errors.NotJson()),
 }
-NOT_FOUND: Json = {"404": refusal("No user has the id.", no_user=UserNotFound())}
+NOT_FOUND: Json = {"404": error_response("No user has the id.", no_user=UserNotFound())}
 STALE: Json = {
-    "412": refusal(
+    "412": error_response(
         "The user has changed since the version in `If-Match`.",
         stale=StaleVersion(),
     )

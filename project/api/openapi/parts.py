@@ -49,8 +49,7 @@ SCHEMAS: dict[str, Json] = {
 # The user that the examples of request bodies create. Its optional fields have their
 # defaults, since these bodies contain only the required ones.
 USER = schemas.example(schemas.UserOut) | {
-    name: schemas.NewUser.model_fields[name].get_default(call_default_factory=True)
-    for name in schemas.OPTIONAL_FIELDS
+    name: schemas.NewUser.model_fields[name].default for name in schemas.OPTIONAL_FIELDS
 }
 
 
@@ -140,7 +139,7 @@ def success(
     return response(description, envelope("success", **members), headers, done=body)
 
 
-def refusal(
+def error_response(
     description: str, headers: tuple[str, ...] = (), **errors: Exception
 ) -> Json:
     """Return the description of a 4xx response.

@@ -57,7 +57,7 @@ class User(db.Model):  # type: ignore[misc]  # mypy does not resolve db.Model
 
 missing_columns = set(schemas.FIELDS) - set(User.__table__.columns.keys())
 if missing_columns:
+    names = ", ".join(sorted(missing_columns))
     raise TypeError(
-        f"schemas.NewUser has fields without a column: {', '.join(missing_columns)};"
-        " add them to models.User"
+        f"schemas.NewUser has fields without a column: {names}; add them to models.User"
     )

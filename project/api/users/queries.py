@@ -116,6 +116,7 @@ def fetch_all(statement: str, parameters: Mapping[str, Any]) -> Sequence[Row]:
     engine = db.engines[AUTOCOMMIT]
     connection = engine.raw_connection()
     try:
+        # psycopg2 reads the result into memory, so the cursor needs no close.
         cursor = connection.cursor()
         cursor.execute(statement, parameters)
         return cursor.fetchall()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import NoneType
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import email_validator
 from pydantic import (
@@ -128,8 +128,10 @@ class TrimmedText:
 
         JSON Schema cannot trim, so the pattern allows white space around the text.
         """
-        middle = rf"[^\x00-\x1f\x7f-\x9f]{{0,{self.max_length - 2}}}"
-        text = f"{NOT_SPACE}({middle}{NOT_SPACE})?"
+        text = NOT_SPACE
+        if self.max_length > 1:
+            middle = rf"[^\x00-\x1f\x7f-\x9f]{{0,{self.max_length - 2}}}"
+            text += f"({middle}{NOT_SPACE})?"
         return {"type": "string", "pattern": f"^[{SPACE}]*{text}[{SPACE}]*$"}
 
 
@@ -189,9 +191,9 @@ class PartialPayload(Payload):
 # The names of the columns that clients can write.
 WRITABLE_FIELDS = tuple(NewUser.model_fields)
 REQUIRED_FIELDS = [
-    n for n, field in NewUser.model_fields.items() if field.is_required()
+    name for name, field in NewUser.model_fields.items() if field.is_required()
 ]
-OPTIONAL_FIELDS = [n for n in WRITABLE_FIELDS if n not in REQUIRED_FIELDS]
+OPTIONAL_FIELDS = [name for name in WRITABLE_FIELDS if name not in REQUIRED_FIELDS]
 
 
 def derive_payload(
@@ -203,8 +205,11 @@ def derive_payload(
     omitted field from one that is null; the default None is never used.
     """
     fields: dict[str, Any] = {
-        name: (Annotated[field.annotation, field], ... if name in required else None)
-        for name, field in NewUser.model_fields.items()
+        field_name: (
+            Annotated[field.annotation, field],
+            ... if field_name in required else None,
+        )
+        for field_name, field in NewUser.model_fields.items()
     }
     return create_model(name, __base__=base, __doc__=doc, **fields)
 
@@ -275,8 +280,10 @@ def is_nullable(field: FieldInfo) -> bool:
 def is_boolean(field: FieldInfo) -> bool:
     """Return whether a field is a boolean, which may be nullable."""
     types = get_args(field.annotation) if is_nullable(field) else (field.annotation,)
-    # `Annotated[bool, ...] | None` contains the annotated type.
-    return any(bool in (type_, *get_args(type_)[:1]) for type_ in types)
+    return any(
+        type_ is bool or (get_origin(type_) is Annotated and get_args(type_)[0] is bool)
+        for type_ in types
+    )
 
 
 def example_of(field: FieldInfo) -> Any:

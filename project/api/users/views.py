@@ -155,7 +155,7 @@ class User(Resource):
         return json_response(message=f"{email} was removed!")
 
 
-USER_METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "PUT"]
+USER_METHODS = sorted({*(User.methods or ()), "HEAD", "OPTIONS"})
 
 
 @users_blueprint.before_app_request
@@ -169,7 +169,7 @@ def handle_invalid_id() -> Response | None:
     if not no_endpoint or not USER_PATH.fullmatch(request.path):
         return None
     if request.method == "OPTIONS":
-        # A browser sends this preflight before it shows the 404 to a script.
+        # A CORS preflight must succeed, or a script cannot read the 404 that follows.
         return json_response(headers={"Allow": ", ".join(USER_METHODS)})
     if request.method not in USER_METHODS:
         raise MethodNotAllowed(USER_METHODS)

@@ -52,7 +52,7 @@ def admin(test_app: Flask, client: FlaskClient) -> FlaskClient:
 def stored_value() -> Any:
     """Return the value of the only user."""
     with db.engine.connect() as connection:
-        statement = f'SELECT "{NAME}" FROM users'
+        statement = f'SELECT to_json("{NAME}") FROM users'
         return connection.exec_driver_sql(statement).scalar_one()
 
 

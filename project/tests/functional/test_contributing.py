@@ -28,7 +28,7 @@ UNUSED_NAMES = {
 
 def rename(block: str) -> str:
     """Replace the names in a code block by unused ones."""
-    pattern = r"\bphone\b|\bPhone\b|/users/count\b|\bUsersCount\b"
+    pattern = "|".join(rf"(?<!\w){re.escape(name)}\b" for name in UNUSED_NAMES)
     return re.sub(pattern, lambda match: UNUSED_NAMES[match[0]], block)
 
 
@@ -40,7 +40,7 @@ CODE_BLOCKS = [
         re.S | re.M,
     )
 ]
-TYPE, SCHEMA_FIELD, COLUMN, ENDPOINT = CODE_BLOCKS
+TYPE, SCHEMA_FIELD, COLUMN, ENDPOINT, OPERATION = CODE_BLOCKS
 
 
 @dataclass
@@ -55,6 +55,7 @@ class Field:
     type_definition: str
     schema_field: str
     column: str
+    imports: str = ""
 
 
 # The example of CONTRIBUTING.md.
@@ -84,6 +85,20 @@ ExampleTeam = Annotated[
     schema_field="example_team: ExampleTeam\n",
     column="example_team: Mapped[str] = mapped_column("
     'String(64), server_default="none")\n',
+)
+BIRTHDAY = Field(
+    name="example_birthday",
+    nullable=False,
+    first="1815-12-10",
+    second="1906-12-09",
+    invalid="yesterday",
+    type_definition="""\
+ExampleBirthday = Annotated[date, Field(examples=["1815-12-10"])]
+""",
+    schema_field="example_birthday: ExampleBirthday\n",
+    column="example_birthday: Mapped[date] = mapped_column("
+    'server_default="1970-01-01")\n',
+    imports="from datetime import date\n",
 )
 # A nullable boolean, whose name is a keyword of SQL.
 GROUP = Field(
@@ -157,14 +172,16 @@ def project_copy(
     return copy
 
 
-@pytest.mark.parametrize("field", [PHONE, TEAM, GROUP], ids=lambda field: field.name)
+@pytest.mark.parametrize(
+    "field", [PHONE, TEAM, BIRTHDAY, GROUP], ids=lambda field: field.name
+)
 def test_documented_procedure_adds_a_field(
     project_copy: ProjectCopy, field: Field
 ) -> None:
     schemas, models = (f"project/api/users/{name}.py" for name in ("schemas", "models"))
-    project_copy.insert(
-        schemas, "class NewUser(Payload)", field.type_definition + "\n\n"
-    )
+    for file in (schemas, models):
+        project_copy.insert(file, "from datetime import datetime", field.imports)
+    project_copy.insert(schemas, "Id = Annotated", field.type_definition)
     project_copy.insert(schemas, "active: Active = True", field.schema_field)
     project_copy.insert(models, "created_date: Mapped", field.column)
     versions = project_copy.folder / "migrations/versions"
@@ -196,7 +213,10 @@ for request in json.loads(input()):
 def test_documented_endpoint_works_next_to_user_ids(project_copy: ProjectCopy) -> None:
     views = project_copy.folder / "project/api/users/views.py"
     views.write_text(f"{views.read_text()}\n\n{ENDPOINT}")
+    operations = "project/api/openapi/operations.py"
+    project_copy.insert(operations, '("post", "/users"): {', OPERATION)
     requests = [
+        ("GET", "/openapi.json"),
         ("GET", "/users/example_count"),
         ("DELETE", "/users/example_count"),
         ("POST", "/users/example_count"),
@@ -211,7 +231,11 @@ def test_documented_endpoint_works_next_to_user_ids(project_copy: ProjectCopy) -
         request: json.loads(line)
         for request, line in zip(requests, output.splitlines()[-len(requests) :])
     }
-    assert responses["GET", "/users/example_count"][2]["data"] == {"count": 2}
+    paths = responses["GET", "/openapi.json"][2]["paths"]
+    documented = paths["/users/example_count"]["get"]["responses"]["200"]["content"]
+    examples = documented["application/json"]["examples"]
+    # With the two users in the table.
+    assert responses["GET", "/users/example_count"][2] == examples["done"]["value"]
     for method in ("DELETE", "POST", "OPTIONS"):
         status, allow, _ = responses[method, "/users/example_count"]
         assert status == (200 if method == "OPTIONS" else 405)

@@ -89,6 +89,7 @@ def test_variable_is_converted_to_its_type(monkeypatch: pytest.MonkeyPatch) -> N
         ("APP_SETTINGS", "project.config.Prod", "project.config.DevelopmentConfig"),
         ("APP_SETTINGS", "nonsense", "cannot be imported"),
         ("DATABASE_URL", "mysql://ada:secret@localhost/users", "postgresql://user"),
+        ("DATABASE_TEST_URL", "mysql://localhost/users_test", "postgresql://user"),
         ("DATABASE_URL", "postgres://ada:secret@localhost", "names no database"),
         ("DATABASE_URL", "postgres://ada:secret@localhost:port/users", "as a number"),
         ("DATABASE_POOL_SIZE", "many", "DATABASE_POOL_SIZE"),
@@ -195,10 +196,14 @@ def test_normalize_url_refuses_other_databases(url: str) -> None:
         normalize_url(url)
 
 
-@pytest.mark.parametrize("name", ["project.config", "project.create_app"])
+@pytest.mark.parametrize(
+    "name", ["project.config", "project.create_app", "builtins.dict"]
+)
 def test_config_that_is_not_a_class_is_rejected(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv("APP_SETTINGS", name)
-    with pytest.raises(ConfigError, match="is not a class: use project.config.Dev"):
+    with pytest.raises(
+        ConfigError, match="is not a configuration class: use project.config.Dev"
+    ):
         create_app()

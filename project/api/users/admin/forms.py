@@ -81,14 +81,7 @@ UserForm = build_form(
     "UserForm",
     "Creates a user.",
     {
-        name: build_field(
-            name,
-            default=(
-                None
-                if field.is_required()
-                else field.get_default(call_default_factory=True)
-            ),
-        )
+        name: build_field(name, default=None if field.is_required() else field.default)
         for name, field in NewUser.model_fields.items()
     },
 )

@@ -14,6 +14,7 @@ from typing import IO, Any, TypeAlias
 
 import click
 import orjson
+from pydantic_core import to_jsonable_python
 
 from project.api.users.bulk.load import ImportAborted, ImportRow, ProgressReporter
 from project.api.users.queries import UserData
@@ -196,7 +197,7 @@ def write(file: IO[bytes], format: str, users: Iterable[UserData]) -> None:
 def write_jsonl(file: IO[bytes], users: Iterable[UserData]) -> None:
     """Write users as JSON Lines."""
     for user in users:
-        file.write(orjson.dumps(user, default=str, option=orjson.OPT_APPEND_NEWLINE))
+        file.write(orjson.dumps(user, to_jsonable_python, orjson.OPT_APPEND_NEWLINE))
 
 
 def write_csv(file: IO[bytes], users: Iterable[UserData]) -> None:

@@ -20,10 +20,7 @@ BATCH_SIZE = 20_000
 Cursor: TypeAlias = Any
 
 # The value of a field that a new user's row omits.
-DEFAULTS = {
-    name: NewUser.model_fields[name].get_default(call_default_factory=True)
-    for name in OPTIONAL_FIELDS
-}
+DEFAULTS = {name: NewUser.model_fields[name].default for name in OPTIONAL_FIELDS}
 
 
 class ImportRow(NamedTuple):

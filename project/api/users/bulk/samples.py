@@ -3,6 +3,8 @@
 import random
 from collections.abc import Iterator
 
+import orjson
+
 from project.api.users import queries
 from project.api.users.bulk.load import ImportRow
 from project.api.users.errors import EmailTaken
@@ -41,7 +43,8 @@ def seed() -> dict[str, bool]:
 
 def add_sample(sample: dict[str, str]) -> bool:
     """Add a sample user, and return False if the address is taken."""
-    user = NewUser.model_validate(example(NewUser) | sample)
+    # As JSON, because the examples are JSON values: a date's is a text.
+    user = NewUser.model_validate_json(orjson.dumps(example(NewUser) | sample))
     try:
         queries.insert(vars(user))
     except EmailTaken:
@@ -57,7 +60,8 @@ def generate(count: int, seed: int | None = None) -> Iterator[ImportRow]:
     """
     rng = random.Random(seed)
     first_number = rng.randrange(10**6)
-    examples = example(NewUser)
+    json_examples = orjson.dumps(example(NewUser))
+    examples = vars(NewUser.model_validate_json(json_examples))
     for line in range(count):
         name = (
             f"{rng.choice(FIRST_NAMES)}.{rng.choice(LAST_NAMES)}{first_number + line}"

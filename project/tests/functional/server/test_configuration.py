@@ -8,11 +8,12 @@ from pathlib import Path
 from devtools.servers import ROOT, clean_environment, start_gunicorn
 
 
-def test_gunicorn_prints_its_configuration() -> None:
+def test_gunicorn_prints_its_configuration(tmp_path: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-m", "gunicorn", "--print-config"],
         cwd=ROOT,
-        env=clean_environment() | {"METRICS_PORT": "9100"},
+        env=clean_environment()
+        | {"METRICS_PORT": "9100", "TMPDIR": os.fspath(tmp_path)},
         capture_output=True,
         text=True,
     )

@@ -1,6 +1,7 @@
 """The validation code and the published JSON Schemas accept the same values."""
 
 import re
+from typing import Annotated
 
 import email_validator
 import pytest
@@ -63,18 +64,32 @@ def test_username_pattern_has_the_same_length_limit(inside: str, around: str) ->
     assert matches_pattern(username + "a") == is_accepted(username + "a")
 
 
+@pytest.mark.parametrize("max_length", [1, 2, 3])
+@pytest.mark.parametrize("text", ["", " ", "a", " a ", "ab", "a b", "abc", "abcd"])
+def test_pattern_of_a_short_text_has_the_same_limit(max_length: int, text: str) -> None:
+    short_text: TypeAdapter[str] = TypeAdapter(
+        Annotated[str, schemas.TrimmedText(max_length)]
+    )
+    pattern = short_text.json_schema()["pattern"]
+    assert bool(re.search(pattern, text)) == (0 < len(text.strip()) <= max_length)
+
+
 @pytest.mark.parametrize("name", schemas.WRITABLE_FIELDS)
 def test_every_field_fits_its_column(name: str) -> None:
     """A value that the schema accepts must not fail in the database."""
     field = schemas.NewUser.model_fields[name]
     column = User.__table__.columns[name]
     assert column.nullable is schemas.is_nullable(field)
-    if isinstance(column.type, String):
-        longest = "+1" + "1" * (column.type.length or 0)
+    if not isinstance(column.type, String):
+        return
+    invalid = ["a\0b"]
+    if limit := column.type.length:
+        json_schema = schemas.UserChange.model_json_schema()["properties"][name]
+        assert json_schema.get("maxLength", limit) <= limit
+        invalid += ["a" * (limit + 1), "+1" + "1" * limit]
+    for value in invalid:
         with pytest.raises(InvalidPayload):
-            schemas.parse_payload(schemas.UserChange.model_validate, {name: longest})
-        with pytest.raises(InvalidPayload):
-            schemas.parse_payload(schemas.UserChange.model_validate, {name: "a\0b"})
+            schemas.parse_payload(schemas.UserChange.model_validate, {name: value})
 
 
 def test_every_field_has_an_example() -> None:

@@ -1,4 +1,4 @@
-"""The admin's home page."""
+"""The admin site's home page."""
 
 from collections.abc import Callable
 from typing import NamedTuple, TypedDict

@@ -1,4 +1,4 @@
-"""The admin's login for one operator, configured by ADMIN_USERNAME and ADMIN_PASSWORD.
+"""The admin site's login for one operator: ADMIN_USERNAME and ADMIN_PASSWORD.
 
 Loaded only under production settings.
 """

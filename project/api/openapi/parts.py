@@ -48,9 +48,7 @@ SCHEMAS: dict[str, Json] = {
 
 # The user that the examples of request bodies create. Its optional fields have their
 # defaults, since these bodies contain only the required ones.
-USER = schemas.example(schemas.UserOut) | {
-    name: schemas.NewUser.model_fields[name].default for name in schemas.OPTIONAL_FIELDS
-}
+USER = schemas.example(schemas.UserOut) | schemas.DEFAULTS
 
 
 def reference(kind: str, name: str) -> Json:

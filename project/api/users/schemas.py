@@ -194,6 +194,8 @@ REQUIRED_FIELDS = [
     name for name, field in NewUser.model_fields.items() if field.is_required()
 ]
 OPTIONAL_FIELDS = [name for name in WRITABLE_FIELDS if name not in REQUIRED_FIELDS]
+# The value of each optional field that a new user omits.
+DEFAULTS = {name: NewUser.model_fields[name].default for name in OPTIONAL_FIELDS}
 
 
 def derive_payload(

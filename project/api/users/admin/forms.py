@@ -1,4 +1,4 @@
-"""The admin's forms, derived from `schemas.NewUser`."""
+"""The admin site's forms, derived from `schemas.NewUser`."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -11,7 +11,13 @@ from wtforms import BooleanField, Field, Form, HiddenField, StringField
 from wtforms.validators import Regexp, StopValidation
 
 from project.api.users.errors import StaleVersion
-from project.api.users.schemas import NewUser, is_boolean, is_nullable
+from project.api.users.schemas import (
+    DEFAULTS,
+    WRITABLE_FIELDS,
+    NewUser,
+    is_boolean,
+    is_nullable,
+)
 
 # Labels that differ from the name of the field.
 LABELS = {"id": "ID", "email": "E-mail", "created_date": "Created"}
@@ -80,10 +86,7 @@ def build_form(name: str, doc: str, fields: dict[str, Field]) -> type[FlaskForm]
 UserForm = build_form(
     "UserForm",
     "Creates a user.",
-    {
-        name: build_field(name, default=None if field.is_required() else field.default)
-        for name, field in NewUser.model_fields.items()
-    },
+    {name: build_field(name, default=DEFAULTS.get(name)) for name in WRITABLE_FIELDS},
 )
 UserChangeForm = build_form(
     "UserChangeForm",
@@ -92,7 +95,7 @@ UserChangeForm = build_form(
         "version": HiddenField(
             validators=[Regexp(r"[0-9]+\Z", message=StaleVersion.message)]
         ),
-        **{name: build_field(name) for name in NewUser.model_fields},
+        **{name: build_field(name) for name in WRITABLE_FIELDS},
     },
 )
 InlineEditForm = build_form(
@@ -100,6 +103,6 @@ InlineEditForm = build_form(
     "A row of the list. A request contains one of its fields.",
     {
         "list_form_pk": HiddenField(),
-        **{name: build_field(name, inline=True) for name in NewUser.model_fields},
+        **{name: build_field(name, inline=True) for name in WRITABLE_FIELDS},
     },
 )

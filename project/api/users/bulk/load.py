@@ -11,16 +11,13 @@ import sqlalchemy as sa
 
 from project import db
 from project.api.users.queries import DIALECT, UserData, columns, to_user, users
-from project.api.users.schemas import OPTIONAL_FIELDS, WRITABLE_FIELDS, NewUser
+from project.api.users.schemas import DEFAULTS, OPTIONAL_FIELDS, WRITABLE_FIELDS
 
 # The number of rows that are in memory and that one statement writes.
 BATCH_SIZE = 20_000
 
 # psycopg2's cursor. SQLAlchemy's type of it has no copy_expert.
 Cursor: TypeAlias = Any
-
-# The value of a field that a new user's row omits.
-DEFAULTS = {name: NewUser.model_fields[name].default for name in OPTIONAL_FIELDS}
 
 
 class ImportRow(NamedTuple):

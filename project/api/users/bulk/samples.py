@@ -1,7 +1,8 @@
 """Sample users: two for a first try, or any number for a test of the service."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import orjson
 
@@ -41,12 +42,18 @@ def seed() -> dict[str, bool]:
     return {sample["email"]: add_sample(sample) for sample in SAMPLES}
 
 
-def add_sample(sample: dict[str, str]) -> bool:
-    """Add a sample user, and return False if the address is taken."""
+def sample_fields(sample: Mapping[str, str]) -> dict[str, Any]:
+    """Return the fields of a user: a sample's, then examples, then defaults."""
     # As JSON, because the examples are JSON values: a date's is a text.
-    user = NewUser.model_validate_json(orjson.dumps(example(NewUser) | sample))
+    return vars(
+        NewUser.model_validate_json(orjson.dumps({**example(NewUser), **sample}))
+    )
+
+
+def add_sample(sample: Mapping[str, str]) -> bool:
+    """Add a sample user, and return False if the address is taken."""
     try:
-        queries.insert(vars(user))
+        queries.insert(sample_fields(sample))
     except EmailTaken:
         return False
     return True
@@ -60,8 +67,7 @@ def generate(count: int, seed: int | None = None) -> Iterator[ImportRow]:
     """
     rng = random.Random(seed)
     first_number = rng.randrange(10**6)
-    json_examples = orjson.dumps(example(NewUser))
-    examples = vars(NewUser.model_validate_json(json_examples))
+    examples = sample_fields({})
     for line in range(count):
         name = (
             f"{rng.choice(FIRST_NAMES)}.{rng.choice(LAST_NAMES)}{first_number + line}"

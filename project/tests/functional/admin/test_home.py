@@ -1,4 +1,4 @@
-"""The admin's home page."""
+"""The admin site's home page."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The admin's login under ProductionConfig."""
+"""The admin site's login under ProductionConfig."""
 
 from datetime import timedelta
 from typing import Any

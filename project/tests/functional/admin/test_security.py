@@ -1,4 +1,4 @@
-"""The admin's protection against forged requests and injected markup."""
+"""The admin site's protection against forged requests and injected markup."""
 
 import re
 

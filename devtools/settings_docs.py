@@ -17,10 +17,9 @@ ENV_EXAMPLE = ROOT / ".env.example"
 OPERATIONS = ROOT / "docs" / "operations.md"
 
 HEADER = """\
-# Settings for development. Copy this file to .env and edit it.
-# .env is read only if APP_SETTINGS is unset or names DevelopmentConfig;
-# in production, set environment variables instead.
-# A commented-out line shows the default or an example.
+# Settings of this checkout. Copy this file to .env and edit it. The server and all
+# commands read .env; the tests use only DATABASE_TEST_URL from it. The production image
+# does not contain it. A commented-out line shows the default or an example.
 """
 BEGIN, END = "<!-- settings: begin -->", "<!-- settings: end -->"
 WIDTH = 88

@@ -1,9 +1,12 @@
 """The users microservice."""
 
+from project import python_version  # noqa: F401  # isort: skip
+
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import click
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy.orm import DeclarativeBase
@@ -50,15 +53,22 @@ def create_app(config: type | str | Mapping[str, object] | None = None) -> Flask
     auth.init_app(app)
     cors.init_app(app)
 
+    from project.admin import commands as admin_commands
     from project.api.health import health_blueprint
     from project.api.openapi import openapi_blueprint
     from project.api.ping import ping_blueprint
     from project.api.users import users_blueprint
+    from project.api.users.bulk import commands as bulk_commands
+    from project.database import commands as database_commands
 
     app.register_blueprint(ping_blueprint)
     app.register_blueprint(health_blueprint)
     app.register_blueprint(users_blueprint)
     app.register_blueprint(openapi_blueprint)
+
+    database_commands.init_app(app)
+    admin_commands.init_app(app)
+    bulk_commands.init_app(app)
 
     if admin.is_enabled(settings):
         from project.admin.site import init_admin
@@ -66,4 +76,9 @@ def create_app(config: type | str | Mapping[str, object] | None = None) -> Flask
         from project.api.users.models import User
 
         init_admin(app, settings, UsersAdminView(User, db, name="Users"), read_counts)
+    if click.get_current_context(silent=True):
+        # A command line creates the application.
+        from project import cli
+
+        cli.init_app(app, db)
     return app

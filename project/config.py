@@ -1,7 +1,7 @@
 """Configuration classes, and the environment variables that are laid over them.
 
 `load_config` merges, in ascending priority: the attributes of a configuration class,
-`.env` (in development), the environment, and a mapping given to `create_app`.
+the file `.env`, the environment, and a mapping given to `create_app`.
 """
 
 import os
@@ -10,9 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from dotenv import load_dotenv
+import click
+from dotenv import dotenv_values
+from dotenv.parser import parse_stream
+from flask.helpers import get_load_dotenv
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -22,6 +25,7 @@ from pydantic import (
     NonNegativeInt,
     PositiveInt,
     ValidationError,
+    model_validator,
 )
 from sqlalchemy import exc, make_url
 from werkzeug.utils import ImportStringError, import_string
@@ -51,8 +55,11 @@ VALID_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d+)?")
 VALID_PASSWORD_HASH = re.compile(r"scrypt:\d+:\d+:\d+\$[A-Za-z0-9]+\$[0-9a-f]{128}")
 
 
-class ConfigError(Exception):
-    """A setting is invalid; the message names it and says how to correct it."""
+class ConfigError(click.ClickException):
+    """A setting is invalid; the message names it and says how to correct it.
+
+    A command line prints the message without a traceback.
+    """
 
 
 @dataclass(frozen=True)
@@ -205,10 +212,9 @@ class Environment(BaseModel):
     )
     SECRET_KEY: str | None = Field(
         None,
-        min_length=16,
-        description="Key that signs the session cookies of the admin site; at least"
-        " 16 characters. Development and testing have a publicly known"
-        " default, production has none. Generate a key with `python -c"
+        description="Key that signs the session cookies of the admin site; in"
+        " production at least 16 characters. Development and testing have a"
+        " publicly known default, production has none. Generate a key with `python -c"
         ' "import secrets; print(secrets.token_hex())"`.',
     )
     API_TOKENS: ApiTokens = Field(
@@ -250,8 +256,8 @@ class Environment(BaseModel):
     )
     PORT: Port = Field(
         5000,
-        description="TCP port that gunicorn listens on. The development server has"
-        " the option `--port` instead.",
+        description="TCP port that the server listens on. The option `--port` of the"
+        " development server takes precedence.",
     )
     WEB_CONCURRENCY: PositiveInt | None = Field(
         None,
@@ -331,6 +337,16 @@ class Settings(Environment):
     ADMIN_OPEN_BY_DEFAULT: bool
     SQLALCHEMY_DATABASE_URI: DatabaseUrl | None = None
 
+    @model_validator(mode="after")
+    def check_secret_key(self) -> Self:
+        """Refuse a key that can be guessed, in production only."""
+        if self.IS_PRODUCTION and self.SECRET_KEY and len(self.SECRET_KEY) < 16:
+            raise ValueError(
+                "SECRET_KEY: use at least 16 characters (make a key with `python -c"
+                " 'import secrets; print(secrets.token_hex())'`)"
+            )
+        return self
+
 
 class BaseConfig:
     """Settings of every environment."""
@@ -392,8 +408,7 @@ def load_config(config: type | str | Mapping[str, object] | None = None) -> Sett
     Raises:
         ConfigError: one or more settings are invalid; the message names each.
     """
-    if (os.environ.get("APP_SETTINGS") or DEFAULT_CONFIG) == DEFAULT_CONFIG:
-        load_dotenv(DOTENV)
+    load_dotenv(DOTENV)
     overrides = dict(config) if isinstance(config, Mapping) else {}
     if config is None or isinstance(config, Mapping):
         config = os.environ.get("APP_SETTINGS") or DEFAULT_CONFIG
@@ -408,14 +423,42 @@ def load_config(config: type | str | Mapping[str, object] | None = None) -> Sett
     try:
         return Settings.model_validate(defaults | environment | overrides)
     except ValidationError as error:
-        # Without the values: some of them are secrets.
+        # Without the values: some of them are secrets. The location of a check that
+        # concerns several settings is empty, and its message names them.
         invalid = [
-            f"{e['loc'][0]}: {e['msg'].removeprefix('Value error, ')}"
+            ": ".join([*map(str, e["loc"][:1]), e["msg"].removeprefix("Value error, ")])
             for e in error.errors()
         ]
         raise ConfigError(
             f"invalid settings, see .env.example: {'; '.join(invalid)}"
         ) from None
+
+
+def load_dotenv(path: Path) -> None:
+    """Add the variables of a file to the environment. Existing variables stay.
+
+    FLASK_SKIP_DOTENV disables this, as it does for the `flask` command.
+
+    Raises:
+        ConfigError: the file cannot be read, or a line is not an assignment.
+            python-dotenv would skip the line with a warning.
+    """
+    if not get_load_dotenv() or not path.exists():
+        return
+    try:
+        with path.open(encoding="utf-8") as file:
+            bindings = list(parse_stream(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read ({error}): correct it") from None
+    for binding in bindings:
+        comment_or_empty = binding.key is None and not binding.error
+        if not comment_or_empty and binding.value is None:
+            raise ConfigError(
+                f"{path}, line {binding.original.line}: write NAME=value, with quotes"
+                " around a value that contains spaces, quotes or #"
+            )
+    for name, value in dotenv_values(path).items():
+        os.environ.setdefault(name, value or "")
 
 
 def import_config(import_name: str) -> type:

@@ -9,8 +9,8 @@ from project.config import ROOT
 MIGRATIONS = ROOT / "migrations"
 
 
-def init_migrate(app: Flask, db: SQLAlchemy) -> Flask:
-    """Add Flask-Migrate's `db` commands, and return the application.
+def init_migrate(app: Flask, db: SQLAlchemy) -> None:
+    """Add Flask-Migrate's `db` commands.
 
     Only the command line needs them. Importing Alembic takes a sixth of the time in
     which a server starts.
@@ -18,7 +18,6 @@ def init_migrate(app: Flask, db: SQLAlchemy) -> Flask:
     from flask_migrate import Migrate
 
     Migrate(app, db, directory=str(MIGRATIONS))
-    return app
 
 
 def upgrade(connection: sa.Connection) -> None:

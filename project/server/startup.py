@@ -65,6 +65,11 @@ def temporary_folder() -> str:
 
 def startup_warnings(settings: Settings) -> Iterator[str]:
     """Yield a line for each production setting that is missing."""
+    if not settings.IS_PRODUCTION:
+        yield (
+            f"{settings.APP_SETTINGS} is not meant for production: in production, set"
+            " APP_SETTINGS=project.config.ProductionConfig"
+        )
     if settings.IS_PRODUCTION and not settings.DATABASE_URL:
         yield "DATABASE_URL is not set: /users and /health are answered with 503"
     if settings.IS_PRODUCTION and not settings.API_TOKENS:

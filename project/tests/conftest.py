@@ -15,7 +15,7 @@ from flask_sqlalchemy import SQLAlchemy
 
 from project import create_app, db
 from project.api.users.models import User
-from project.config import Environment, ProductionConfig
+from project.config import DOTENV, Environment, ProductionConfig, load_dotenv
 from project.database import embedded, migrations
 from project.tests.browser import browser, browser_page
 from project.tests.client import IsolatedClient
@@ -23,8 +23,11 @@ from project.tests.types import AddUser, CreateProductionApp, RunCommand
 
 __all__ = ["browser", "browser_page"]
 
-# The tests ignore the developer's environment. `manage` builds its application when
-# a test module imports it, so the variables are removed here, before that.
+# The tests ignore the developer's environment and .env, except for the database.
+# `manage` builds its application when a test module imports it, so the variables are
+# removed here, before that.
+load_dotenv(DOTENV)
+os.environ["FLASK_SKIP_DOTENV"] = "1"
 TEST_URL = os.environ.get("DATABASE_TEST_URL")
 for name in Environment.model_fields:
     os.environ.pop(name, None)
@@ -101,7 +104,10 @@ def run_command(test_app: Flask, empty_database: SQLAlchemy) -> RunCommand:
     import manage
 
     def run(*arguments: str, app: Flask | None = None, **options: Any) -> Result:
-        runner = migrations.init_migrate(app or test_app, db).test_cli_runner()
+        application = app or test_app
+        # `create_app` does this when a command line calls it.
+        migrations.init_migrate(application, db)
+        runner = application.test_cli_runner()
         # In an empty context, so that the command has to push its own application.
         return contextvars.Context().run(
             runner.invoke, manage.cli, arguments, **options

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 
 from blinker import Namespace
-from flask import Flask, Response, current_app
+from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException
 
 from project.database.availability import explain_unavailable
@@ -72,8 +72,23 @@ def handle_exception(error: Exception) -> Response:
         log.error(explanation)
         database_failed.send(current_app, error=error)
         return json_response(503, UNAVAILABLE, {"Retry-After": str(RETRY_AFTER)})
+    if debugger_is_available():
+        raise error
     log.exception("unexpected error")
     return json_response(500, "Something went wrong on our side.")
+
+
+def debugger_is_available() -> bool:
+    """Return whether Werkzeug's debugger can show an exception to the client.
+
+    The debugger of the development server sets the variable. It answers with HTML, so
+    clients other than browsers receive JSON as in production.
+    """
+    accepted = request.accept_mimetypes
+    return (
+        "werkzeug.debug.preserve_context" in request.environ
+        and accepted.best_match(["application/json", "text/html"]) == "text/html"
+    )
 
 
 def handle_http_exception(error: HTTPException) -> Response:

@@ -23,6 +23,7 @@ def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Unset every environment variable of the service, and hide `.env`."""
     for name in config_module.Environment.model_fields:
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("FLASK_SKIP_DOTENV", raising=False)
     monkeypatch.setattr(config_module, "DOTENV", tmp_path / ".env")
 
 
@@ -95,7 +96,6 @@ def test_variable_is_converted_to_its_type(monkeypatch: pytest.MonkeyPatch) -> N
         ("DATABASE_POOL_SIZE", "many", "DATABASE_POOL_SIZE"),
         ("DATABASE_POOL_SIZE", "0", "greater than 0"),
         ("PORT", "70000", "PORT"),
-        ("SECRET_KEY", "guessable", "SECRET_KEY"),
         ("FLASK_ENV", "prod", "FLASK_ENV"),
         ("DATABASE_CONNECT_TIMEOUT", "1", "DATABASE_CONNECT_TIMEOUT"),
     ],
@@ -127,30 +127,60 @@ def test_testing_refuses_a_database_without_the_test_suffix(
         create_app(TestingConfig)
 
 
-def test_development_reads_dotenv(monkeypatch: pytest.MonkeyPatch) -> None:
-    config_module.DOTENV.write_text("SECRET_KEY=from the .env file\n")
+@pytest.mark.parametrize("class_name", ["DevelopmentConfig", "ProductionConfig"])
+def test_every_configuration_reads_dotenv(
+    monkeypatch: pytest.MonkeyPatch, class_name: str
+) -> None:
+    config_module.DOTENV.write_text(
+        f"# A comment.\n\nAPP_SETTINGS=project.config.{class_name}\n"
+        "export SECRET_KEY='from the .env file'\n"
+    )
     monkeypatch.setattr(os, "environ", os.environ.copy())
-    assert create_app().config["SECRET_KEY"] == "from the .env file"
+    app = create_app()
+    assert app.config["SECRET_KEY"] == "from the .env file"
+    assert app.config["IS_PRODUCTION"] == (class_name == "ProductionConfig")
 
 
-def test_dotenv_is_read_if_app_settings_is_empty(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("value", ["from the environment", ""])
+def test_environment_overrides_dotenv(
+    monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
     config_module.DOTENV.write_text("SECRET_KEY=from the .env file\n")
-    monkeypatch.setattr(os, "environ", os.environ | {"APP_SETTINGS": ""})
-    assert create_app().config["SECRET_KEY"] == "from the .env file"
+    monkeypatch.setenv("SECRET_KEY", value)
+    assert create_app().config["SECRET_KEY"] == (value or DevelopmentConfig.SECRET_KEY)
 
 
-def test_environment_overrides_dotenv(monkeypatch: pytest.MonkeyPatch) -> None:
-    config_module.DOTENV.write_text("SECRET_KEY=from the .env file\n")
-    monkeypatch.setenv("SECRET_KEY", "from the environment")
-    assert create_app().config["SECRET_KEY"] == "from the environment"
+def test_dotenv_can_be_disabled(monkeypatch: pytest.MonkeyPatch) -> None:
+    config_module.DOTENV.write_text("PORT=6000\n")
+    monkeypatch.setenv("FLASK_SKIP_DOTENV", "1")
+    assert create_app().config["PORT"] == 5000
 
 
-def test_production_ignores_dotenv(monkeypatch: pytest.MonkeyPatch) -> None:
-    config_module.DOTENV.write_text("SECRET_KEY=from the .env file\n")
-    monkeypatch.setenv("APP_SETTINGS", "project.config.ProductionConfig")
-    assert create_app().config["SECRET_KEY"] is None
+@pytest.mark.parametrize(
+    "text, line",
+    [("PORT=1\nPORT: 5000\n", 2), ("PORT\n", 1), ("PORT='1\n", 1), ("=1\n", 1)],
+)
+def test_malformed_line_of_dotenv_stops_the_start(text: str, line: int) -> None:
+    config_module.DOTENV.write_text(text)
+    with pytest.raises(ConfigError, match=rf"\.env, line {line}: write NAME=value"):
+        create_app()
+
+
+def test_unreadable_dotenv_stops_the_start() -> None:
+    config_module.DOTENV.write_bytes(b"PORT=\xff\n")
+    with pytest.raises(ConfigError, match=r"\.env cannot be read"):
+        create_app()
+
+
+def test_weak_secret_key_is_refused_in_production_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SECRET_KEY", "my_precious")
+    assert create_app(DevelopmentConfig).config["SECRET_KEY"] == "my_precious"
+    assert create_app(TestingConfig).config["SECRET_KEY"] == "my_precious"
+    with pytest.raises(ConfigError, match="SECRET_KEY: use at least 16") as error:
+        create_app(ProductionConfig)
+    assert "my_precious" not in str(error.value)
 
 
 def test_production_does_not_use_the_embedded_database() -> None:

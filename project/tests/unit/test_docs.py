@@ -127,8 +127,8 @@ def test_every_error_message_is_documented() -> None:
 
 def test_every_management_command_is_documented(test_app: Flask) -> None:
     documented = set(re.findall(r"^\| `python manage\.py (\w+)", OPERATIONS, re.M))
-    script = ScriptInfo(create_app=lambda: migrations.init_migrate(test_app, db))
-    context = click.Context(manage.cli, obj=script)
+    migrations.init_migrate(test_app, db)
+    context = click.Context(manage.cli, obj=ScriptInfo(create_app=lambda: test_app))
     assert documented == set(manage.cli.list_commands(context))
 
 

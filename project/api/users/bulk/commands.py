@@ -8,11 +8,12 @@ from types import TracebackType
 from typing import NoReturn, Self, TypeVar
 
 import click
-from flask.cli import with_appcontext
+from flask import Flask
 from tqdm import tqdm
 
 from project.api.users import queries
 from project.api.users.bulk import formats, load, samples
+from project.database.commands import DatabaseCommand
 
 # Seconds between two progress lines if stderr is not a terminal.
 REPORT_SECONDS = 5
@@ -20,6 +21,13 @@ REPORT_SECONDS = 5
 TRACK_BATCH = 1000
 
 Item = TypeVar("Item")
+
+
+def init_app(app: Flask) -> None:
+    """Add the commands to the application."""
+    for command in (seed_db, export_users, import_users):
+        app.cli.add_command(command)
+
 
 format_option = click.option(
     "--format",
@@ -92,12 +100,11 @@ class TerminalReporter:
         self.close()
 
 
-@click.command("seed_db")
+@click.command("seed_db", cls=DatabaseCommand)
 @click.option(
     "--count", type=click.IntRange(min=1), help="Add this many random users instead."
 )
 @click.option("--seed", type=int, help="Makes the random users reproducible.")
-@with_appcontext
 def seed_db(count: int | None, seed: int | None) -> None:
     """Add two sample users, or random users."""
     if count:
@@ -112,10 +119,9 @@ def seed_db(count: int | None, seed: int | None) -> None:
         click.echo(f"{email} was added!" if added else f"{email} already exists.")
 
 
-@click.command("export_users")
+@click.command("export_users", cls=DatabaseCommand)
 @click.argument("file", type=click.Path(path_type=Path), default="-")
 @format_option
-@with_appcontext
 def export_users(file: Path, format: str | None) -> None:
     """Write all users to FILE, or to stdout.
 
@@ -135,7 +141,7 @@ def export_users(file: Path, format: str | None) -> None:
         raise click.FileError(str(file), error.strerror) from error
 
 
-@click.command("import_users")
+@click.command("import_users", cls=DatabaseCommand)
 @click.argument(
     "file",
     type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
@@ -149,7 +155,6 @@ def export_users(file: Path, format: str | None) -> None:
     show_default=True,
     help="What to do with a user whose e-mail address is taken.",
 )
-@with_appcontext
 def import_users(file: Path, format: str | None, existing: str) -> None:
     """Add the users in FILE, or from stdin; either all or none.
 

@@ -1,14 +1,100 @@
-"""manage.py itself: its commands, its shell, and wrong settings."""
+"""manage.py and the `flask` command: commands, settings, errors, loaded modules."""
+
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from project.tests.functional.cli.helpers import run_manage, run_python
+from devtools.servers import ROOT
+from project.tests.functional.cli.helpers import run_python
+
+COMMANDS = ("db", "recreate_db", "run", "routes", "seed_db", "import_users", "shell")
+UNREACHABLE = "postgresql://ada@127.0.0.1:1/users_test"
 
 
-def test_manage_lists_its_commands() -> None:
-    listed = run_manage()
-    for command in ("db", "recreate_db", "run", "seed_db", "shell"):
-        assert f"\n  {command} " in listed.stdout + listed.stderr
+# How a developer may call a command: the arguments of Python, and FLASK_APP.
+WAYS = {
+    "manage.py": (["manage.py"], ""),
+    "flask": (["-m", "flask"], ""),
+    "--app": (["-m", "flask", "--app", "project"], ""),
+    "FLASK_APP=__init__.py": (["-m", "flask"], "project/__init__.py"),
+    "FLASK_APP=manage.py": (["-m", "flask"], "manage.py"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_commands_can_be_called_in_every_way_of_flask(
+    way: str, database_url: str
+) -> None:
+    program, flask_app = WAYS[way]
+    # The `flask` command reads .flaskenv.
+    variables = {"DATABASE_TEST_URL": database_url, "FLASK_SKIP_DOTENV": ""}
+    if flask_app:
+        variables["FLASK_APP"] = flask_app
+    listed = run_python(*program, "--help", **variables)
+    assert listed.returncode == 0, listed.stderr
+    for command in COMMANDS:
+        assert f"\n  {command} " in listed.stdout
+    for command in ("recreate_db --yes", "db check", "seed_db"):
+        result = run_python(*program, *command.split(), **variables)
+        assert result.returncode == 0, result.stderr
+    assert result.stdout.endswith("was added!\n")
+    failed = run_python(
+        *program, "seed_db", **{**variables, "DATABASE_TEST_URL": UNREACHABLE}
+    )
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("Error: the database is not available")
+    assert len(failed.stderr.splitlines()) == 1
+
+
+def test_command_runs_from_another_folder(database_url: str, tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, ROOT / "manage.py", "db", "upgrade"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["manage.py"],
+        ["manage.py", "seed_db"],
+        ["manage.py", "run"],
+        ["-m", "flask", "run"],
+        ["-m", "flask", "--app", "project", "seed_db"],
+        ["-m", "gunicorn"],
+    ],
+    ids=" ".join,
+)
+def test_configuration_that_does_not_exist_is_reported_in_one_line(
+    command: list[str],
+) -> None:
+    failed = run_python(
+        *command, APP_SETTINGS="project.config.Development", FLASK_SKIP_DOTENV=""
+    )
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("Error: APP_SETTINGS='project.config.Development'")
+    assert len(failed.stderr.splitlines()) == 1
+
+
+OLD_PYTHON = """
+import runpy, sys
+sys.version_info = (3, 10, 12, "final", 0)
+sys.path.insert(0, ".")
+runpy.run_path(sys.argv[1], run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("path", ["project/python_version.py", "manage.py"])
+def test_old_python_is_reported_in_one_line(path: str) -> None:
+    failed = run_python("-c", OLD_PYTHON, path)
+    assert failed.returncode == 1
+    assert "needs Python 3.11 or later" in failed.stderr
+    assert len(failed.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("command", [["manage.py", "seed_db"], ["-m", "gunicorn"]])

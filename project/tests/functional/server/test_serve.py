@@ -4,14 +4,23 @@ import json
 import os
 import shutil
 import signal
+import socket
+import subprocess
 import sys
+import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from devtools.servers import ROOT, start_process
+from devtools.servers import (
+    ROOT,
+    START_TIMEOUT,
+    clean_environment,
+    start_process,
+)
 
 if TYPE_CHECKING:
     import psutil
@@ -19,13 +28,20 @@ else:
     psutil = pytest.importorskip(
         "psutil", reason="psutil comes with the embedded PostgreSQL: not installed"
     )
-SERVE = [sys.executable, "manage.py", "run", "--port", "{port}"]
+# `start_process` sets PORT, which .flaskenv passes to Flask.
+SERVE = [sys.executable, "manage.py", "run"]
+
+
+@pytest.fixture(autouse=True)
+def read_flaskenv(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Enable .flaskenv in the child processes. The tests disable it with .env."""
+    monkeypatch.delenv("FLASK_SKIP_DOTENV")
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A copy of the project with its own `instance` folder."""
-    for name in ("manage.py", "migrations", "project"):
+    for name in (".flaskenv", "manage.py", "migrations", "project"):
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, tmp_path / name)
@@ -70,8 +86,6 @@ def test_serve_prints_its_urls_and_keeps_its_users(checkout: Path) -> None:
     assert f"{url}/docs" in printed
     with start_process(SERVE, checkout) as (url, _):
         assert usernames(url) == ["user 1"]
-        with urllib.request.urlopen(f"{url}/ping") as response:
-            assert response.headers["Server"] == "werkzeug"
 
 
 def test_kill_loses_no_user_whose_request_was_answered(checkout: Path) -> None:
@@ -88,3 +102,47 @@ def test_kill_loses_no_user_whose_request_was_answered(checkout: Path) -> None:
         assert usernames(url) == [f"user {number}" for number in range(20)]
     # The killed process must not keep the server running after the last one ends.
     assert postgres_process(checkout) is None
+
+
+def wait_for_text(url: str, text: str) -> None:
+    """Request a URL, also while the server restarts, until the body contains a text."""
+    deadline = time.monotonic() + START_TIMEOUT
+    body = ""
+    while text not in body:
+        assert time.monotonic() < deadline, body
+        time.sleep(0.1)
+        request = urllib.request.Request(url, headers={"Accept": "text/html"})
+        try:
+            with urllib.request.urlopen(request, timeout=START_TIMEOUT) as response:
+                body = response.read().decode()
+        except urllib.error.HTTPError as error:
+            body = error.read().decode()
+        except OSError:
+            pass
+
+
+def test_development_server_survives_a_syntax_error(checkout: Path) -> None:
+    view = checkout / "project/api/ping.py"
+    source = view.read_text()
+    with start_process([*SERVE, "--debug"], checkout) as (url, _):
+        view.write_text(f"{source}\ndef broken(:\n")
+        wait_for_text(f"{url}/ping", "SyntaxError")
+        view.write_text(source.replace("pong!", "fixed!"))
+        wait_for_text(f"{url}/ping", "fixed!")
+
+
+@pytest.mark.parametrize("program", [["manage.py"], ["-m", "flask"]])
+def test_port_in_use_is_reported_with_the_option(program: list[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+        failed = subprocess.run(
+            [sys.executable, *program, "run"],
+            cwd=ROOT,
+            env=clean_environment() | {"PORT": port},
+            capture_output=True,
+            text=True,
+        )
+    assert failed.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in failed.stderr
+    assert "--port" in failed.stderr
+    assert len(failed.stderr.splitlines()) == 1

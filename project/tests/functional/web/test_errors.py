@@ -15,10 +15,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import make_url
-from werkzeug.test import TestResponse
+from werkzeug.debug import DebuggedApplication
+from werkzeug.test import Client, TestResponse
 
 from devtools.servers import start_gunicorn
-from project import db
+from project import create_app, db
+from project.config import DevelopmentConfig
 from project.database.engines import AUTOCOMMIT
 from project.tests.types import CreateProductionApp
 
@@ -401,3 +403,35 @@ def test_malformed_chunked_body_returns_400(
         response.begin()
         message = json.load(response)["message"]
     assert (response.status, message) == (400, "Invalid payload.")
+
+
+def broken_view() -> str:
+    return str(1 / 0)
+
+
+@pytest.mark.parametrize(
+    "accept, content_type",
+    [
+        ("text/html,application/xhtml+xml,*/*;q=0.8", "text/html"),
+        ("application/json", "application/json"),
+        ("*/*", "application/json"),
+        ("", "application/json"),
+    ],
+)
+def test_debugger_is_shown_to_browsers_only(accept: str, content_type: str) -> None:
+    app = create_app(DevelopmentConfig)
+    app.debug = True
+    app.add_url_rule("/broken", view_func=broken_view)
+    client = Client(DebuggedApplication(app, evalex=True))
+    response = client.get("/broken", headers={"Accept": accept})
+    assert response.status_code == 500
+    assert response.mimetype == content_type
+    assert ("ZeroDivisionError" in response.text) == (content_type == "text/html")
+
+
+def test_no_debugger_is_shown_without_the_development_server() -> None:
+    app = create_app(DevelopmentConfig)
+    app.add_url_rule("/broken", view_func=broken_view)
+    response = app.test_client().get("/broken", headers={"Accept": "text/html"})
+    assert response.mimetype == "application/json"
+    assert "ZeroDivisionError" not in response.text

@@ -27,6 +27,11 @@ def test_production_warns_if_database_url_is_unset(
     assert lines.count("DATABASE_URL is not set") == warnings
 
 
+def test_development_settings_warn_that_they_are_not_meant_for_production() -> None:
+    lines = " ".join(startup_warnings(load_config(DevelopmentConfig)))
+    assert "set APP_SETTINGS=project.config.ProductionConfig" in lines
+
+
 @pytest.mark.parametrize(
     "variables, hint",
     [

@@ -1,0 +1,66 @@
+"""The commands that manage the database."""
+
+import sys
+from typing import Any
+
+import click
+from flask import Flask, current_app
+from flask_sqlalchemy import SQLAlchemy
+
+from project.database import migrations
+from project.database.availability import explain_unavailable, wait_until_ready
+from project.database.engines import redact_url
+
+
+class DatabaseCommand(click.Command):
+    """A command that reports an unavailable database in one line."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command.
+
+        Raises:
+            ClickException: the database is not available.
+        """
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            explanation = explain_unavailable(error)
+            if explanation is None:
+                raise
+            raise click.ClickException(explanation) from error
+
+
+def init_app(app: Flask) -> None:
+    """Add the commands to the application."""
+    for command in (recreate_db, wait_for_db):
+        app.cli.add_command(command)
+
+
+def database_name() -> str:
+    """Return the URL of the database for messages, without the password."""
+    url = redact_url(current_app.config["SQLALCHEMY_DATABASE_URI"])
+    embedded = current_app.config["USES_EMBEDDED_DATABASE"]
+    return f"{url} (embedded)" if embedded else url
+
+
+def is_interactive() -> bool:
+    """Return whether stdin is a terminal."""
+    return sys.stdin.isatty()
+
+
+@click.command("recreate_db", cls=DatabaseCommand)
+@click.option("--yes", is_flag=True, help="Delete existing users without asking.")
+def recreate_db(yes: bool) -> None:
+    """Drop all tables and create them again."""
+    db: SQLAlchemy = current_app.extensions["sqlalchemy"]
+    migrations.recreate(db)
+    click.echo(f"Recreated the schema in {database_name()}.")
+
+
+@click.command("wait_for_db", cls=DatabaseCommand)
+@click.option("--seconds", default=60, show_default=True, help="The maximum time.")
+def wait_for_db(seconds: int) -> None:
+    """Wait until the database answers."""
+    db: SQLAlchemy = current_app.extensions["sqlalchemy"]
+    wait_until_ready(db.engine, seconds)
+    click.echo(f"{database_name()} answers.")

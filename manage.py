@@ -1,5 +1,8 @@
 """The application for a WSGI server (`manage:app`), and the command line."""
 
+import platform
+from importlib import metadata
+
 import click
 from flask import Flask
 from flask.cli import FlaskGroup, ScriptInfo
@@ -26,7 +29,31 @@ def load_app() -> Flask:
     return create_app()
 
 
-cli = ServiceGroup(create_app=load_app, help="Manage the users service.")
+def print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    """Print the version of the service, and exit."""
+    if value and not ctx.resilient_parsing:
+        from project import __version__
+
+        python, flask = platform.python_version(), metadata.version("flask")
+        click.echo(f"users {__version__} (Python {python}, Flask {flask})")
+        ctx.exit()
+
+
+cli = ServiceGroup(
+    create_app=load_app,
+    help="Manage the users service.",
+    add_version_option=False,
+    params=[
+        click.Option(
+            ["--version"],
+            help="Show the version and exit.",
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=print_version,
+        )
+    ],
+)
 
 if __name__ == "__main__":
     cli()

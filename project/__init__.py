@@ -17,6 +17,8 @@ from project.database.engines import sqlalchemy_settings
 from project.web import auth, cors, errors, request_log
 from project.web.responses import JsonFlask
 
+__version__ = "1.0.0"
+
 
 class Base(DeclarativeBase):
     """The base class of the models."""

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+from project import __version__
 from project.api.openapi.operations import OPERATIONS
 from project.api.openapi.parts import SCHEMAS, Json, envelope
 from project.api.users import schemas
@@ -115,7 +116,11 @@ def build(secured: bool) -> Json:
         paths.setdefault(path, {})[method] = operation
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Users", "version": "1.0.0", "description": DESCRIPTION},
+        "info": {
+            "title": "Users",
+            "version": __version__,
+            "description": DESCRIPTION,
+        },
         "servers": [{"url": "/"}],
         "paths": paths,
         "components": {

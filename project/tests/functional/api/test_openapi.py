@@ -8,6 +8,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from project import __version__
 from project.api.openapi import document
 from project.api.openapi.parts import JSON, USER
 from project.api.users.schemas import WRITABLE_FIELDS, NewUser, is_nullable
@@ -146,6 +147,10 @@ def test_not_modified_is_documented(secured_app: Flask, add_user: AddUser) -> No
     response = client.get("/users/1", headers={**headers, "If-None-Match": etag})
     documented = DOCUMENT["paths"]["/users/{user_id}"]["get"]["responses"]
     assert str(response.status_code) in documented
+
+
+def test_document_has_the_version_of_the_service(client: FlaskClient) -> None:
+    assert client.get("/openapi.json").get_json()["info"]["version"] == __version__
 
 
 def test_document_without_tokens_requires_no_token(client: FlaskClient) -> None:

@@ -1,13 +1,16 @@
 """manage.py and the `flask` command: commands, settings, errors, loaded modules."""
 
+import platform
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from devtools.servers import ROOT
-from project.tests.functional.cli.helpers import run_python
+from project import __version__
+from project.tests.functional.cli.helpers import run_manage, run_python
 
 COMMANDS = ("db", "recreate_db", "run", "routes", "seed_db", "import_users", "shell")
 UNREACHABLE = "postgresql://ada@127.0.0.1:1/users_test"
@@ -95,6 +98,12 @@ def test_old_python_is_reported_in_one_line(path: str) -> None:
     assert failed.returncode == 1
     assert "needs Python 3.11 or later" in failed.stderr
     assert len(failed.stderr.splitlines()) == 1
+
+
+def test_version_option_prints_the_versions() -> None:
+    shown = run_manage("--version")
+    python, flask = platform.python_version(), version("flask")
+    assert shown.stdout == f"users {__version__} (Python {python}, Flask {flask})\n"
 
 
 @pytest.mark.parametrize("command", [["manage.py", "seed_db"], ["-m", "gunicorn"]])

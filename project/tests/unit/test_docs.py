@@ -4,6 +4,7 @@ import configparser
 import pkgutil
 import re
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import click
@@ -14,7 +15,7 @@ from werkzeug import exceptions
 
 import manage
 from devtools.settings_docs import ENV_EXAMPLE, render_env_example, replace_table
-from project import db
+from project import __version__, db
 from project.database import migrations
 from project.web import errors
 
@@ -26,7 +27,8 @@ PAGES = {
 README = PAGES["README.md"]
 API = PAGES["docs/api.md"]
 OPERATIONS = PAGES["docs/operations.md"]
-MOVES = PAGES["CHANGELOG.md"].partition("\n### Changed: module and name moves\n")[2]
+CHANGELOG = PAGES["CHANGELOG.md"]
+MOVES = CHANGELOG.partition("\n### Changed: module and name moves\n")[2]
 
 STALE_SETTINGS = "run `pipenv run settings-docs`"
 
@@ -92,6 +94,15 @@ def test_settings_table_is_up_to_date() -> None:
 
 def test_example_file_is_up_to_date() -> None:
     assert ENV_EXAMPLE.read_text() == render_env_example(), STALE_SETTINGS
+
+
+def test_changelog_lists_the_releases_newest_first() -> None:
+    """What is not released yet may be above them."""
+    titles = re.findall(r"^## (.+)$", CHANGELOG, re.M)
+    releases = titles[1:] if titles[0] == "Unreleased" else titles
+    versions, dates = zip(*(title.split(" - ") for title in releases))
+    assert versions[0] == __version__
+    assert sorted(dates, key=date.fromisoformat, reverse=True) == [*dates]
 
 
 @pytest.mark.parametrize("name", sorted({*iter_new_names(NEW_NAMES.findall(MOVES))}))

@@ -26,7 +26,10 @@ def test_action_is_pinned_by_hash(use: str) -> None:
 
 
 def test_ci_runs_the_command_of_the_readme() -> None:
-    command = "python3 -m pip install pipenv && pipenv sync --all && pipenv run test"
+    command = (
+        "python3 project/python_version.py && python3 -m pip install pipenv"
+        " && pipenv sync --all && pipenv run test"
+    )
     assert f"\n    {command}\n" in (ROOT / "README.md").read_text()
     assert f" ({command})\n" in RUN
 

@@ -12,7 +12,9 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy.orm import DeclarativeBase
 
 from project import admin
+from project.admin import commands as admin_commands
 from project.config import METRICS_DIR_VARIABLE, load_config
+from project.database import commands as database_commands
 from project.database.engines import sqlalchemy_settings
 from project.web import auth, cors, errors, request_log
 from project.web.responses import JsonFlask
@@ -38,10 +40,8 @@ def create_app(config: type | str | Mapping[str, object] | None = None) -> Flask
     """
     app = JsonFlask(__name__, static_folder=None)
     settings = load_config(config)
-    app.config.from_mapping(dict(settings))
-    app.config.from_mapping(
-        sqlalchemy_settings(settings, Path(app.instance_path) / "postgres")
-    )
+    folder = Path(app.instance_path) / "postgres"
+    app.config.from_mapping(dict(settings), **sqlalchemy_settings(settings, folder))
     # Answer `//users` like every unknown URL instead of redirecting it.
     app.url_map.merge_slashes = False
 
@@ -55,13 +55,10 @@ def create_app(config: type | str | Mapping[str, object] | None = None) -> Flask
     auth.init_app(app)
     cors.init_app(app)
 
-    from project.admin import commands as admin_commands
     from project.api.health import health_blueprint
     from project.api.openapi import openapi_blueprint
     from project.api.ping import ping_blueprint
     from project.api.users import users_blueprint
-    from project.api.users.bulk import commands as bulk_commands
-    from project.database import commands as database_commands
 
     app.register_blueprint(ping_blueprint)
     app.register_blueprint(health_blueprint)
@@ -70,16 +67,14 @@ def create_app(config: type | str | Mapping[str, object] | None = None) -> Flask
 
     database_commands.init_app(app)
     admin_commands.init_app(app)
-    bulk_commands.init_app(app)
-
     if admin.is_enabled(settings):
         from project.admin.site import init_admin
         from project.api.users.admin import UsersAdminView, read_counts
         from project.api.users.models import User
 
         init_admin(app, settings, UsersAdminView(User, db, name="Users"), read_counts)
+    # A command line creates the application.
     if click.get_current_context(silent=True):
-        # A command line creates the application.
         from project import cli
 
         cli.init_app(app, db)

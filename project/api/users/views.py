@@ -21,7 +21,8 @@ from project.web.errors import InvalidPayload, NotJson
 from project.web.request_log import audit
 from project.web.responses import Api, json_response
 
-users_blueprint = Blueprint("users", __name__)
+# Without a group, the commands are called `flask seed_db`, not `flask users seed_db`.
+users_blueprint = Blueprint("users", __name__, cli_group=None)
 
 USER_PATH = re.compile(r"/users/[^/]+")
 

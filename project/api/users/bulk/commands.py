@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import NoReturn, Self, TypeVar
 
 import click
-from flask import Flask
 from tqdm import tqdm
 
 from project.api.users import queries
@@ -21,12 +20,6 @@ REPORT_SECONDS = 5
 TRACK_BATCH = 1000
 
 Item = TypeVar("Item")
-
-
-def init_app(app: Flask) -> None:
-    """Add the commands to the application."""
-    for command in (seed_db, export_users, import_users):
-        app.cli.add_command(command)
 
 
 format_option = click.option(

@@ -4,9 +4,9 @@ It finds any part of a username or an e-mail address. Writes to the table wait w
 the index is built.
 """
 
-import click
 from alembic import op
-from sqlalchemy.exc import DBAPIError
+
+from project.database.schema import create_extension
 
 revision = "0002"
 down_revision = "0001"
@@ -18,18 +18,10 @@ def upgrade() -> None:
     """Apply the migration.
 
     Raises:
-        ClickException: the extension is not installed on the server, or the role may
-            not create it.
+        SchemaError: the server does not have the extension, or the role may not create
+            it.
     """
-    try:
-        op.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
-    except DBAPIError as error:
-        reason = str(error.orig).splitlines()[0]
-        raise click.ClickException(
-            f"{reason}: as an administrator, run `CREATE EXTENSION pg_trgm;` in this"
-            " database (if the server does not have it, install PostgreSQL's contrib"
-            " package first), then try again"
-        ) from error
+    create_extension(op.execute, "pg_trgm")
     op.create_index(
         "users_search_idx",
         "users",

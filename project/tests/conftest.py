@@ -6,13 +6,16 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from click.testing import Result
 from flask import Flask
 from flask.testing import FlaskClient
 from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import make_url
 
+from devtools import sql
 from project import create_app, db
 from project.api.users.models import User
 from project.config import DOTENV, Environment, ProductionConfig, load_dotenv
@@ -44,6 +47,16 @@ def database_url() -> str:
         url = embedded.start(folder, "users_test", keep=False)
     os.environ["DATABASE_TEST_URL"] = url
     return url
+
+
+@pytest.fixture
+def blank_database_url(database_url: str) -> Iterator[str]:
+    """URL of an empty database that only this test uses."""
+    name = f"blank_{uuid4().hex}_test"
+    sql.execute(database_url, embedded.CREATE_DATABASE.format(name))
+    url = make_url(database_url).set(drivername="postgresql", database=name)
+    yield url.render_as_string(hide_password=False)
+    sql.execute(database_url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """The model, the migrations and the constraints of the users table."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -8,44 +8,83 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import inspect
 from sqlalchemy.exc import DataError, IntegrityError
 
 from project import db
 from project.api.users.models import User
 from project.api.users.schemas import FIELDS
 from project.database import migrations
-from project.tests.types import AddUser
+from project.tests.types import AddUser, CreateProductionApp
 
 INSERT = "INSERT INTO users (username, email) VALUES (%s, %s)"
+TABLES = """
+    SELECT relname, relkind FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND relname NOT LIKE 'alembic_version%%'
+    ORDER BY 1
+"""
 COLUMNS = """
-    SELECT table_name, column_name, data_type, character_maximum_length,
-           is_nullable, column_default, is_identity, identity_generation
-    FROM information_schema.columns
-    WHERE table_schema = 'public' AND table_name = 'users'
-    ORDER BY 1, 2
+    SELECT attname, format_type(atttypid, atttypmod), attnotnull, attidentity,
+           pg_get_expr(adbin, adrelid)
+    FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+    WHERE attrelid = 'users'::regclass AND attnum > 0 AND NOT attisdropped
+    ORDER BY 1
+"""
+CONSTRAINTS = """
+    SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint
+    WHERE conrelid = 'users'::regclass ORDER BY 1
 """
 INDEXES = "SELECT indexdef FROM pg_indexes WHERE tablename = 'users' ORDER BY 1"
+EXTENSIONS = "SELECT extname FROM pg_extension ORDER BY 1"
 
 
-def describe_table() -> list[Sequence[Any]]:
-    """Return the columns and the indexes of the table, as PostgreSQL lists them."""
+@pytest.fixture
+def blank_database(
+    create_production_app: CreateProductionApp, blank_database_url: str
+) -> Iterator[SQLAlchemy]:
+    """An empty database of its own."""
+    with create_production_app(DATABASE_URL=blank_database_url).app_context():
+        yield db
+
+
+def read_schema() -> dict[str, Sequence[Any]]:
+    """Return the schema without Alembic's table, as PostgreSQL lists it."""
+    queries = (TABLES, COLUMNS, CONSTRAINTS, INDEXES, EXTENSIONS)
     with db.engine.connect() as connection:
-        return [connection.exec_driver_sql(sql).all() for sql in (COLUMNS, INDEXES)]
+        return {sql: connection.exec_driver_sql(sql).all() for sql in queries}
 
 
-def test_migrations_and_model_create_the_same_table(
-    empty_database: SQLAlchemy,
+def test_migrations_and_create_all_create_the_same_schema(
+    blank_database: SQLAlchemy,
 ) -> None:
-    with db.engine.connect() as connection:
-        context = MigrationContext.configure(connection)
-        changes = compare_metadata(context, db.metadata)
-    assert changes == []
-    migrated = describe_table()
-    db.drop_all()
     db.create_all()
-    assert describe_table() == migrated
-    migrations.recreate(db)
-    assert describe_table() == migrated
+    created = read_schema()
+    assert ("pg_trgm",) in created[EXTENSIONS]
+    db.drop_all()
+    with db.engine.begin() as connection:
+        connection.exec_driver_sql("DROP EXTENSION pg_trgm")
+        migrations.upgrade(connection)
+    assert read_schema() == created
+    with db.engine.connect() as connection:
+        options = {"compare_server_default": True}
+        context = MigrationContext.configure(connection, opts=options)
+        assert compare_metadata(context, db.metadata) == []
+
+
+def test_fixtures_of_the_tutorial_work_on_an_empty_database(
+    blank_database: SQLAlchemy,
+) -> None:
+    for _ in range(2):
+        db.drop_all()
+        db.create_all()
+        db.create_all()
+        db.session.commit()
+        db.session.add(User(username="ada", email="ada@example.com"))
+        db.session.commit()
+        assert db.session.scalars(db.select(User)).one().active
+        db.session.remove()
+    db.drop_all()
+    assert not inspect(db.engine).has_table("users")
 
 
 def test_upgrade_of_a_current_schema_does_nothing(

@@ -331,7 +331,6 @@ class Settings(Environment):
 
     TESTING: bool
     IS_PRODUCTION: bool
-    CONFIRM_RECREATE: bool
     EMBEDDED_DATABASE: str | None
     ADMIN_REQUIRES_LOGIN: bool
     ADMIN_OPEN_BY_DEFAULT: bool
@@ -358,8 +357,6 @@ class BaseConfig:
     # The database on the embedded server that is used when no URL is set; None
     # disables the embedded server.
     EMBEDDED_DATABASE: str | None = None
-    # Whether `recreate_db` asks for confirmation before it deletes users.
-    CONFIRM_RECREATE = False
     ADMIN_REQUIRES_LOGIN = False
     # Whether an admin site without a login is enabled when FLASK_ENV is unset.
     ADMIN_OPEN_BY_DEFAULT = False
@@ -392,7 +389,6 @@ class ProductionConfig(BaseConfig):
     """Has no default secret and no default database."""
 
     IS_PRODUCTION = True
-    CONFIRM_RECREATE = True
     ADMIN_REQUIRES_LOGIN = True
     SESSION_COOKIE_SECURE = True
     LOG_FORMAT = "json"

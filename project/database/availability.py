@@ -13,17 +13,22 @@ RETRY_SECONDS = 0.2
 # receives no error code for it.
 MISSING_DATABASE = re.compile("does not exist|no such database")
 
-MIGRATE = "run `python manage.py db upgrade` (or recreate_db)"
+MIGRATE = "run `python manage.py db upgrade`"
 UNREACHABLE = (
     "check that PostgreSQL is running, that the database exists and that DATABASE_URL"
     " is correct"
 )
 # The first class that matches decides, so subclasses come before OperationalError.
 HINTS: dict[type[Exception], str] = {
-    errors.UndefinedTable: f"the schema is missing: {MIGRATE}",
+    errors.UndefinedTable: (
+        f"the schema is missing: {MIGRATE} (after db.drop_all(), first `python"
+        " manage.py db stamp base`)"
+    ),
     errors.DuplicateTable: (
-        "the tables were not created by the migrations: save the users with"
-        " `python manage.py export_users`, then run recreate_db and import_users"
+        "the migrations did not create it. If db.create_all() did, run `python"
+        " manage.py db stamp head` in the version of the service that called it, then"
+        " try again; if it is another application's, point DATABASE_URL to another"
+        " database"
     ),
     errors.UndefinedColumn: f"the schema is out of date: {MIGRATE}",
     errors.UndefinedFunction: f"the schema is out of date: {MIGRATE}",

@@ -10,6 +10,7 @@ from flask_sqlalchemy import SQLAlchemy
 from project.database import migrations
 from project.database.availability import explain_unavailable, wait_until_ready
 from project.database.engines import redact_url
+from project.database.schema import count_rows
 
 
 class DatabaseCommand(click.Command):
@@ -43,18 +44,40 @@ def database_name() -> str:
     return f"{url} (embedded)" if embedded else url
 
 
+@click.command("recreate_db", cls=DatabaseCommand)
+@click.option("--yes", is_flag=True, help="Delete all rows without asking.")
+def recreate_db(yes: bool) -> None:
+    """Drop the tables of this service and create them again."""
+    db: SQLAlchemy = current_app.extensions["sqlalchemy"]
+    with db.engine.connect() as connection:
+        migrations.check_ownership(connection, db.metadata)
+        counts = count_rows(connection, db.metadata)
+    if counts and not yes and not current_app.config["USES_EMBEDDED_DATABASE"]:
+        confirm_deletion(counts)
+    migrations.recreate(db)
+    click.echo(f"Recreated the schema in {database_name()}.")
+
+
 def is_interactive() -> bool:
     """Return whether stdin is a terminal."""
     return sys.stdin.isatty()
 
 
-@click.command("recreate_db", cls=DatabaseCommand)
-@click.option("--yes", is_flag=True, help="Delete existing users without asking.")
-def recreate_db(yes: bool) -> None:
-    """Drop all tables and create them again."""
-    db: SQLAlchemy = current_app.extensions["sqlalchemy"]
-    migrations.recreate(db)
-    click.echo(f"Recreated the schema in {database_name()}.")
+def confirm_deletion(counts: dict[str, int]) -> None:
+    """Ask for confirmation.
+
+    Args:
+        counts: the number of rows of each table.
+
+    Raises:
+        ClickException: stdin is not a terminal.
+        Abort: the answer is no.
+    """
+    rows = ", ".join(f"{count} row(s) in {table}" for table, count in counts.items())
+    warning = f"{database_name()} contains {rows}, which will be deleted."
+    if not is_interactive():
+        raise click.ClickException(f"{warning} Add --yes to confirm.")
+    click.confirm(f"{warning} Continue?", abort=True)
 
 
 @click.command("wait_for_db", cls=DatabaseCommand)

@@ -42,14 +42,12 @@ def test_development_is_the_default() -> None:
     assert app.config["SECRET_KEY"] == DevelopmentConfig.SECRET_KEY
     assert app.config["SQLALCHEMY_DATABASE_URI"].endswith("/users_dev")
     assert not app.config["IS_PRODUCTION"]
-    assert not app.config["CONFIRM_RECREATE"]
 
 
 def test_app_settings_names_the_class(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("APP_SETTINGS", "project.config.ProductionConfig")
     app = create_app()
     assert app.config["IS_PRODUCTION"] is True
-    assert app.config["CONFIRM_RECREATE"] is True
     assert app.config["SECRET_KEY"] is None
 
 

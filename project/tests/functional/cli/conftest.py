@@ -1,9 +1,10 @@
-"""Fixtures of the bulk commands' tests."""
+"""Fixtures of the commands' tests."""
 
 import pytest
+from flask import Flask
 
 from project.api.users.bulk import load
-from project.tests.types import AddUser, StoredUser
+from project.tests.types import AddUser, CreateProductionApp, StoredUser
 
 
 @pytest.fixture
@@ -24,3 +25,11 @@ def awkward_users(add_user: AddUser) -> list[StoredUser]:
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches of two users, so that a few users fill several batches."""
     monkeypatch.setattr(load, "BATCH_SIZE", 2)
+
+
+@pytest.fixture
+def blank_app(
+    create_production_app: CreateProductionApp, blank_database_url: str
+) -> Flask:
+    """An application with production settings on an empty database of its own."""
+    return create_production_app(DATABASE_URL=blank_database_url)

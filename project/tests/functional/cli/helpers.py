@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 
+from click.testing import Result
+
 from devtools.servers import ROOT, clean_environment
 from project import db
 from project.api.users.models import User
@@ -64,6 +66,15 @@ def start_manage(
         )
     finally:
         signal.signal(signal.SIGINT, previous)
+
+
+def assert_one_line_error(result: Result, *parts: str) -> None:
+    """Assert that a command failed with one line that contains some texts."""
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: "), result.output
+    assert len(result.output.splitlines()) == 1
+    for part in parts:
+        assert part in result.output
 
 
 def stored_users() -> list[StoredUser]:

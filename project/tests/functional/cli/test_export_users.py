@@ -25,7 +25,7 @@ def test_exported_file_can_be_imported(
 ) -> None:
     path = str(tmp_path / name)
     assert run_command("export_users", path).exit_code == 0
-    run_command("recreate_db")
+    run_command("recreate_db", "--yes")
     result = run_command("import_users", path)
     assert "4 added, 0 updated, 0 skipped." in result.output
     assert stored_users() == awkward_users

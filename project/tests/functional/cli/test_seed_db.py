@@ -37,6 +37,6 @@ def test_generated_users_can_be_imported(
     generated = stored_users()
     assert 850 < sum(active for *_, active in generated) < 950
     run_command("export_users", str(tmp_path / "users.jsonl"))
-    run_command("recreate_db")
+    run_command("recreate_db", "--yes")
     assert run_command("import_users", str(tmp_path / "users.jsonl")).exit_code == 0
     assert stored_users() == generated

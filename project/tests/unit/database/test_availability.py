@@ -6,12 +6,17 @@ import psycopg2
 from psycopg2.extensions import connection as PsycopgConnection
 from sqlalchemy import create_engine, exc, make_url
 
-from project.database.availability import explain_unavailable, wait_until_ready
+from project.database.availability import HINTS, explain_unavailable, wait_until_ready
 
 
 def test_explain_unavailable_returns_none_for_other_errors() -> None:
     assert explain_unavailable(ValueError("anything")) is None
     assert explain_unavailable(exc.InvalidRequestError("anything")) is None
+
+
+def test_no_hint_advises_to_delete_data() -> None:
+    """The database may be another application's."""
+    assert not [hint for hint in HINTS.values() if "recreate" in hint]
 
 
 def test_wait_until_ready_retries_while_the_server_starts(database_url: str) -> None:

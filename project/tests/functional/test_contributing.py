@@ -8,14 +8,10 @@ import sys
 import textwrap
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
-from sqlalchemy import make_url
 
 from devtools.servers import ROOT, clean_environment
-from devtools.sql import execute
-from project.database.embedded import CREATE_DATABASE
 
 # Names that do not collide with a field or an endpoint that exists.
 UNUSED_NAMES = {
@@ -113,6 +109,9 @@ GROUP = Field(
 )
 
 
+FORMAT_CHECKS = [("black", "--check"), ("isort", "--check"), ("flake8",)]
+
+
 class ProjectCopy:
     """A copy of the project with a database of its own."""
 
@@ -150,9 +149,7 @@ class ProjectCopy:
 
 
 @pytest.fixture
-def project_copy(
-    tmp_path: Path, database_url: str, request: pytest.FixtureRequest
-) -> ProjectCopy:
+def project_copy(tmp_path: Path, blank_database_url: str) -> ProjectCopy:
     """A copy of the project whose database has the current schema and two users."""
     folder = tmp_path / "project_copy"
     for name in ("project", "migrations", "devtools"):
@@ -160,13 +157,7 @@ def project_copy(
         shutil.copytree(ROOT / name, folder / name, ignore=ignore)
     for name in ("manage.py", "setup.cfg"):
         shutil.copy(ROOT / name, folder)
-    database = f"copy_{uuid4().hex}_test"
-    execute(database_url, CREATE_DATABASE.format(database))
-    request.addfinalizer(
-        lambda: execute(database_url, f"DROP DATABASE {database} WITH (FORCE)")
-    )
-    url = make_url(database_url).set(database=database)
-    copy = ProjectCopy(folder, url.render_as_string(hide_password=False))
+    copy = ProjectCopy(folder, blank_database_url)
     copy.run("manage.py", "db", "upgrade")
     copy.run("manage.py", "seed_db")
     return copy
@@ -185,11 +176,11 @@ def test_documented_procedure_adds_a_field(
     project_copy.insert(schemas, "active: Active = True", field.schema_field)
     project_copy.insert(models, "created_date: Mapped", field.column)
     versions = project_copy.folder / "migrations/versions"
-    next_id = f"{len(list(versions.glob('*.py'))) + 1:04}"
-    project_copy.run(
-        *("manage.py", "db", "migrate", "--rev-id", next_id, "-m", f"Add {field.name}")
-    )
-    assert len(list(versions.glob(f"{next_id}_*.py"))) == 1
+    next_number = f"{len(list(versions.glob('*.py'))) + 1:04}"
+    project_copy.run("manage.py", "db", "migrate", "-m", f"Add {field.name}")
+    [migration] = versions.glob(f"{next_number}_*.py")
+    for check in FORMAT_CHECKS:
+        project_copy.run("-m", *check, str(migration))
     # With the two users in the table.
     project_copy.run("manage.py", "db", "upgrade")
     output = project_copy.run(

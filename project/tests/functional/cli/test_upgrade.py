@@ -1,46 +1,154 @@
-"""`manage.py db upgrade`."""
+"""`manage.py db upgrade`, and what other commands say about the schema."""
 
-from sqlalchemy import NullPool, create_engine, make_url
+import contextvars
+from collections.abc import Iterator
 
-from project.config import normalize_url
-from project.tests.functional.cli.helpers import run_manage
-from project.tests.types import RunCommand
+import pytest
+from flask import Flask
+from sqlalchemy import make_url
+
+from devtools import sql
+from project import db
+from project.database import migrations
+from project.database.schema import SchemaError
+from project.tests.functional.cli.helpers import assert_one_line_error
+from project.tests.types import CreateProductionApp, RunCommand
+
+ROLE = "restricted"
+
+
+@pytest.fixture
+def restricted_app(
+    create_production_app: CreateProductionApp, blank_database_url: str
+) -> Iterator[Flask]:
+    """An application on a blank database whose role may not create an extension."""
+    url = make_url(blank_database_url).set(username=ROLE, password="x")
+    sql.execute(blank_database_url, f"CREATE ROLE {ROLE} LOGIN PASSWORD 'x'")
+    sql.execute(blank_database_url, f"GRANT CREATE ON SCHEMA public TO {ROLE}")
+    yield create_production_app(DATABASE_URL=url.render_as_string(False))
+    sql.execute(blank_database_url, f"DROP OWNED BY {ROLE}")
+    sql.execute(blank_database_url, f"DROP ROLE {ROLE}")
 
 
 def test_upgrade_prints_sql(run_command: RunCommand) -> None:
-    assert "CREATE TABLE users" in run_command("db", "upgrade", "--sql").output
+    printed = run_command("db", "upgrade", "--sql").output
+    assert "CREATE TABLE users" in printed
+    assert "CREATE EXTENSION IF NOT EXISTS pg_trgm" in printed
 
 
 def test_upgrade_without_permission_names_the_extension_to_create(
-    database_url: str,
+    run_command: RunCommand, restricted_app: Flask, blank_database_url: str
 ) -> None:
     """On a managed PostgreSQL, only an administrator may create an extension."""
-    server_url = make_url(normalize_url(database_url))
-    server = create_engine(server_url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
-    database = create_engine(
-        server_url.set(database="restricted_test"), poolclass=NullPool
+    refused = run_command("db", "upgrade", app=restricted_app)
+    *steps, message = refused.output.splitlines()
+    assert refused.exit_code == 1
+    assert message.startswith("Error: permission denied")
+    assert "run `CREATE EXTENSION pg_trgm;`" in message
+    sql.execute(blank_database_url, "CREATE EXTENSION pg_trgm")
+    assert run_command("db", "upgrade", app=restricted_app).exit_code == 0
+
+
+def test_create_all_without_permission_names_the_extension_to_create(
+    restricted_app: Flask, blank_database_url: str
+) -> None:
+    with restricted_app.app_context():
+        with pytest.raises(SchemaError, match="run `CREATE EXTENSION pg_trgm;`"):
+            db.create_all()
+        sql.execute(blank_database_url, "CREATE EXTENSION pg_trgm")
+        db.create_all()
+
+
+def test_upgrade_without_permission_for_the_schema_is_one_line(
+    run_command: RunCommand, restricted_app: Flask, blank_database_url: str
+) -> None:
+    sql.execute(blank_database_url, f"REVOKE CREATE ON SCHEMA public FROM {ROLE}")
+    refused = run_command("db", "upgrade", app=restricted_app)
+    assert_one_line_error(refused, "permission denied", "grant the missing privileges")
+
+
+def test_flask_db_upgrade_reports_an_unreachable_server_in_one_line(
+    create_production_app: CreateProductionApp,
+) -> None:
+    """Under `flask`, manage.py's group does not report the error."""
+    app = create_production_app(DATABASE_URL="postgresql://127.0.0.1:1/users")
+    runner = migrations.init_migrate(app, db).test_cli_runner()
+    # In an empty context, as in `run_command`.
+    failed = contextvars.Context().run(runner.invoke, args=["db", "upgrade"])
+    assert_one_line_error(failed, "check that PostgreSQL is running")
+
+
+@pytest.mark.parametrize(
+    "command", ["upgrade", "downgrade", "current", "check", "migrate", "stamp head"]
+)
+def test_unknown_revision_is_reported_in_one_line(
+    run_command: RunCommand, blank_app: Flask, blank_database_url: str, command: str
+) -> None:
+    assert run_command("db", "upgrade", app=blank_app).exit_code == 0
+    sql.execute(blank_database_url, "UPDATE alembic_version SET version_num = '0099'")
+    failed = run_command("db", *command.split(), app=blank_app)
+    assert_one_line_error(
+        failed, "0099", "use the version that has it", "another application"
     )
-    role_url = make_url(database_url).set(
-        database="restricted_test", username="restricted", password="x"
+
+
+def test_run_reports_unknown_revision_of_the_embedded_database(
+    run_command: RunCommand,
+    blank_app: Flask,
+    blank_database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert run_command("db", "upgrade", app=blank_app).exit_code == 0
+    sql.execute(blank_database_url, "UPDATE alembic_version SET version_num = '0099'")
+    monkeypatch.setitem(blank_app.config, "USES_EMBEDDED_DATABASE", True)
+    for command in ("run", "recreate_db"):
+        failed = run_command(command, app=blank_app)
+        assert_one_line_error(failed, "0099", "db downgrade", "delete the folder")
+
+
+def test_mistyped_revision_is_reported_in_one_line(run_command: RunCommand) -> None:
+    failed = run_command("db", "upgrade", "0099")
+    assert_one_line_error(failed, "Can't locate revision identified by '0099'")
+
+
+def test_upgrade_after_create_all_keeps_the_users(
+    run_command: RunCommand, blank_app: Flask, blank_database_url: str
+) -> None:
+    with blank_app.app_context():
+        db.create_all()
+    assert run_command("seed_db", app=blank_app).exit_code == 0
+    failed = run_command("db", "upgrade", app=blank_app)
+    assert_one_line_error(failed, "python manage.py db stamp head")
+    stamped = run_command("db", "stamp", "head", app=blank_app)
+    assert stamped.output == "schema: stamped as 0002\n"
+    upgraded = run_command("db", "upgrade", app=blank_app)
+    assert (upgraded.exit_code, upgraded.output) == (0, "")
+    assert run_command("db", "check", app=blank_app).exit_code == 0
+    assert sql.execute(blank_database_url, "SELECT count(*) FROM users") == [(2,)]
+
+
+def test_upgrade_after_drop_all_needs_a_stamp(
+    run_command: RunCommand, blank_app: Flask
+) -> None:
+    assert run_command("db", "upgrade", app=blank_app).exit_code == 0
+    with blank_app.app_context():
+        db.drop_all()
+    assert_one_line_error(
+        run_command("seed_db", app=blank_app), "python manage.py db stamp base"
     )
-    settings = {
-        "APP_SETTINGS": "project.config.ProductionConfig",
-        "DATABASE_URL": role_url.render_as_string(False),
-    }
-    with server.connect() as connection:
-        connection.exec_driver_sql("CREATE ROLE restricted LOGIN PASSWORD 'x'")
-        connection.exec_driver_sql("CREATE DATABASE restricted_test")
-    try:
-        with database.begin() as transaction:
-            transaction.exec_driver_sql("GRANT CREATE ON SCHEMA public TO restricted")
-        refused = run_manage("db", "upgrade", **settings)
-        assert refused.returncode == 1
-        assert "run `CREATE EXTENSION pg_trgm;`" in refused.stderr
-        assert "Traceback" not in refused.stderr
-        with database.begin() as transaction:
-            transaction.exec_driver_sql("CREATE EXTENSION pg_trgm")
-        assert run_manage("db", "upgrade", **settings).returncode == 0
-    finally:
-        with server.connect() as connection:
-            connection.exec_driver_sql("DROP DATABASE restricted_test WITH (FORCE)")
-            connection.exec_driver_sql("DROP ROLE restricted")
+    stamped = run_command("db", "stamp", "base", app=blank_app)
+    assert stamped.output == "schema: stamped as base\n"
+    for command in (["db", "upgrade"], ["seed_db"]):
+        assert run_command(*command, app=blank_app).exit_code == 0
+
+
+def test_upgrade_of_another_application_s_table_is_refused(
+    run_command: RunCommand, blank_app: Flask, blank_database_url: str
+) -> None:
+    sql.execute(blank_database_url, "CREATE TABLE users (id serial, email text)")
+    for command in (["db", "upgrade"], ["seed_db"], ["export_users"]):
+        failed = run_command(*command, app=blank_app)
+        assert failed.exit_code == 1
+        assert "recreate" not in failed.output
+    refused = run_command("db", "upgrade", app=blank_app)
+    assert_one_line_error(refused, "point DATABASE_URL to another database")

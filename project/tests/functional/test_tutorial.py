@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import make_url
 
 from project import create_app, db
 from project.api.users.models import User
@@ -229,7 +230,8 @@ def test_testing_config(test_app: Flask) -> None:
     test_app.config.from_object("project.config.TestingConfig")
     assert test_app.config["SECRET_KEY"]
     assert test_app.config["TESTING"]
-    assert test_app.config["SQLALCHEMY_DATABASE_URI"].endswith("_test")
+    database = make_url(test_app.config["SQLALCHEMY_DATABASE_URI"]).database
+    assert database and database.endswith("_test")
 
 
 def test_production_config(test_app: Flask) -> None:

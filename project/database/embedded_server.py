@@ -113,9 +113,9 @@ class EmbeddedServer:
         """
         try:
             self.prepare_folder()
-            with lock(self.start_lock, TIMEOUT):
+            with lock(self.start_lock, TIMEOUT) as lock_descriptor:
                 if not self.has_data():
-                    self.initialize()
+                    self.initialize(lock_descriptor)
                 self.postmaster = self.find_running() or self.launch()
                 self.raise_if_open_to_others()
                 self.process = psutil.Process(self.postmaster.pid)
@@ -169,11 +169,12 @@ class EmbeddedServer:
             )
         make_private(self.folder, self.user)
 
-    def initialize(self) -> None:
+    def initialize(self, lock_descriptor: int) -> None:
         """Create the data.
 
         initdb writes to a folder of its own, whose contents are moved when it has
-        succeeded, so that a process that is killed leaves no incomplete data.
+        succeeded, so that a process that is killed leaves no incomplete data. initdb
+        inherits the lock: it may outlive this process.
         """
         complete = self.folder / "initdb_complete"
         if not complete.exists():
@@ -181,7 +182,14 @@ class EmbeddedServer:
                 shutil.rmtree(partial, ignore_errors=True)
             partial = create_private_folder("initdb_", self.folder, self.user)
             options = ("-U", "postgres", "--auth=trust", "-E", "UTF8", "--no-locale")
-            result = run_program("initdb", *options, "-D", partial, folder=self.folder)
+            result = run_program(
+                "initdb",
+                *options,
+                "-D",
+                partial,
+                folder=self.folder,
+                inherit=[lock_descriptor],
+            )
             if result.returncode != 0:
                 shutil.rmtree(partial, ignore_errors=True)
                 causes = re.findall("(?:error|FATAL): +(.*)", result.stderr)

@@ -135,6 +135,7 @@ def run_program(
     *arguments: str | Path,
     folder: Path,
     environment: Mapping[str, str] | None = None,
+    inherit: Sequence[int] = (),
 ) -> subprocess.CompletedProcess[str]:
     """Run one of PostgreSQL's programs as the server's user, and wait for its end.
 
@@ -142,6 +143,7 @@ def run_program(
         folder: the program can open it even if only root can traverse the folders
             above. No mode is changed.
         environment: variables to add.
+        inherit: open files that the program inherits.
 
     Raises:
         DatabaseNotConfigured: there is no such program, or no user to run it.
@@ -165,5 +167,6 @@ def run_program(
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
+        pass_fds=inherit,
         **options,
     )

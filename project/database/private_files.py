@@ -69,8 +69,11 @@ def try_exclusive(descriptor: int) -> bool:
 
 
 @contextmanager
-def lock(path: Path, timeout: float) -> Iterator[None]:
+def lock(path: Path, timeout: float) -> Iterator[int]:
     """Hold an exclusive lock on a file, which is created if it is missing.
+
+    Yields:
+        The open file. A program that inherits it holds the lock until its own end.
 
     Raises:
         TimeoutError: another process holds the lock for longer.
@@ -81,7 +84,7 @@ def lock(path: Path, timeout: float) -> Iterator[None]:
         try:
             # The previous holder may have deleted the file.
             if try_exclusive(descriptor) and is_same_file(path, descriptor):
-                yield
+                yield descriptor
                 return
         finally:
             os.close(descriptor)

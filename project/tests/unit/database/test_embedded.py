@@ -17,6 +17,7 @@ import pytest
 from devtools.servers import ROOT
 from project.database import embedded
 from project.database.availability import DatabaseNotConfigured
+from project.database.engines import check_embedded, connect_to_embedded
 
 pytest.importorskip(
     "psutil", reason="psutil comes with the embedded PostgreSQL: not installed"
@@ -26,6 +27,7 @@ import psutil  # noqa: E402
 
 from project.database.embedded_server import SOCKET, EmbeddedServer  # noqa: E402
 from project.database.postgres_programs import SYSTEM_USER  # noqa: E402
+from project.database.private_files import lock  # noqa: E402
 
 IS_ROOT = os.geteuid() == 0
 needs_root = pytest.mark.skipif(not IS_ROOT, reason="only root can be another user")
@@ -130,7 +132,8 @@ def initialized(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data of a server that has never run."""
     server = EmbeddedServer(tmp_path_factory.mktemp("b") / "data")
     server.prepare_folder()
-    server.initialize()
+    with lock(server.start_lock, timeout=0) as descriptor:
+        server.initialize(descriptor)
     return server.folder
 
 
@@ -249,11 +252,16 @@ def test_use_after_the_folder_was_deleted_is_explained(
     data: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(embedded, "servers", [])
-    embedded.start(data, "users_dev")
-    embedded.raise_if_deleted(data)
+    for name in ("users_dev", "another"):
+        with closing(connect_to_embedded(data, name, {})) as connection:
+            assert connection.info.dbname == name
+    assert len(embedded.servers) == 1
+    check = check_embedded(data)
+    check()
     shutil.rmtree(data)
-    with pytest.raises(DatabaseNotConfigured, match=f"{data} was deleted while"):
-        embedded.raise_if_deleted(data)
+    for use in (check, lambda: connect_to_embedded(data, "users_dev", {})):
+        with pytest.raises(DatabaseNotConfigured, match=f"{data} was deleted while"):
+            use()
     caplog.clear()
     embedded.close_servers()
     assert caplog.text == ""

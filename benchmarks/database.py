@@ -98,7 +98,7 @@ class DatabaseServer:
         emails = self.folder / f"emails_{users}"
         emails.write_text("".join(f"{email}\n" for (email,) in rows))
         sizes = dict(execute(url, RELATION_SIZES))
-        return Database(url, users, emails, sizes, self.server.postmaster.pid)
+        return Database(url, users, emails, sizes, self.server.postmaster.process.pid)
 
 
 @contextmanager

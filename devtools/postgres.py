@@ -39,7 +39,7 @@ class Postgres:
         self.folder = folder or Path(tempfile.mkdtemp(prefix="postgres_"))
         self.data = self.folder / "data"
         # PostgreSQL runs as another user if this process is root.
-        os.chown(self.folder, server_user().uid, -1)
+        os.chown(self.folder, server_user().pw_uid, -1)
         self.port = free_port()
 
     def __enter__(self) -> Self:
@@ -57,7 +57,14 @@ class Postgres:
         Raises:
             CalledProcessError: the exit status is not 0.
         """
-        run_program(program, *arguments, folder=self.folder).check_returncode()
+        run_program(
+            program,
+            *arguments,
+            folder=self.folder,
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
     def create(self) -> None:
         """Initialize the data directory, start, and create the database and its owner.

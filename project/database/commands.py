@@ -1,15 +1,18 @@
 """The commands that manage the database."""
 
 import sys
+from contextlib import closing
 from typing import Any
 
 import click
 from flask import Flask, current_app
 from flask_sqlalchemy import SQLAlchemy
+from psycopg2.extensions import connection as PsycopgConnection
 
 from project.database import migrations
 from project.database.availability import explain_unavailable, wait_until_ready
 from project.database.engines import redact_url
+from project.database.psql import open_psql
 from project.database.schema import count_rows
 
 
@@ -33,7 +36,7 @@ class DatabaseCommand(click.Command):
 
 def init_app(app: Flask) -> None:
     """Add the commands to the application."""
-    for command in (recreate_db, wait_for_db):
+    for command in (psql, recreate_db, wait_for_db):
         app.cli.add_command(command)
 
 
@@ -78,6 +81,21 @@ def confirm_deletion(counts: dict[str, int]) -> None:
     if not is_interactive():
         raise click.ClickException(f"{warning} Add --yes to confirm.")
     click.confirm(f"{warning} Continue?", abort=True)
+
+
+@click.command(
+    "psql",
+    cls=DatabaseCommand,
+    context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]},
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def psql(ctx: click.Context, arguments: tuple[str, ...]) -> None:
+    """Open psql on the database. ARGUMENTS are those of psql."""
+    db: SQLAlchemy = current_app.extensions["sqlalchemy"]
+    with closing(db.engine.raw_connection()) as connection:
+        assert isinstance(connection.driver_connection, PsycopgConnection)
+        ctx.exit(open_psql(connection.driver_connection, arguments))
 
 
 @click.command("wait_for_db", cls=DatabaseCommand)

@@ -25,8 +25,8 @@ CREATE_DATABASE = """
 
 log = logging.getLogger(__name__)
 
-# The servers that this process uses.
-servers: "list[EmbeddedServer]" = []
+# The servers that this process uses, by their folder.
+servers: "dict[Path, EmbeddedServer]" = {}
 
 
 def open_server(folder: Path, keep: bool = True) -> "EmbeddedServer":
@@ -68,14 +68,11 @@ def start(folder: Path, database: str, keep: bool = True) -> str:
         DatabaseNotConfigured: the server does not start; the message contains the
             cause and a remedy.
     """
-    for server in servers:
-        if server.folder == folder.resolve():
-            break
-    else:
-        server = open_server(folder, keep)
-        servers.append(server)
-    create_database(server.url(), database)
-    return server.url(database)
+    path = folder.resolve()
+    if path not in servers:
+        servers[path] = open_server(path, keep)
+    create_database(servers[path].url(), database)
+    return servers[path].url(database)
 
 
 def raise_if_deleted(folder: Path) -> None:
@@ -84,20 +81,21 @@ def raise_if_deleted(folder: Path) -> None:
     Raises:
         DatabaseNotConfigured: the folder was deleted.
     """
-    for server in servers:
-        if server.folder == folder.resolve() and server.is_deleted():
-            raise DatabaseNotConfigured(
-                f"the folder {folder} was deleted while the server was running:"
-                " restart this command"
-            )
+    server = servers.get(folder.resolve())
+    if server and server.is_deleted():
+        raise DatabaseNotConfigured(
+            f"the folder {folder} was deleted while the server was running: restart"
+            " this command"
+        )
 
 
 @atexit.register
 def close_servers() -> None:
     """Stop the servers that no other process uses."""
     while servers:
+        _, server = servers.popitem()
         try:
-            servers.pop().close()
+            server.close()
         except (DatabaseNotConfigured, OSError) as error:
             log.error("the embedded PostgreSQL was not stopped: %s", error)
 
@@ -107,7 +105,7 @@ def forget_servers() -> None:
 
     A child process that calls `start` uses the server itself.
     """
-    for server in servers:
+    for server in servers.values():
         os.close(server.users_descriptor)
     servers.clear()
     start.cache_clear()

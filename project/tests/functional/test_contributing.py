@@ -6,12 +6,16 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
 
 from devtools.servers import ROOT, clean_environment
+from project.tests.databases import own_name, temporary_database
+
+pytestmark = pytest.mark.subprocess
 
 # Names that do not collide with a field or an endpoint that exists.
 UNUSED_NAMES = {
@@ -129,7 +133,11 @@ class ProjectCopy:
         path.write_text(f"{before}{indented}{line}{after}")
 
     def run(self, *arguments: str, input: str = "", **variables: str) -> str:
-        """Run Python in the copy, and return its output."""
+        """Run Python in the copy, and return its output.
+
+        Raises:
+            RuntimeError: the exit status is not 0.
+        """
         result = subprocess.run(
             [sys.executable, *arguments],
             cwd=self.folder,
@@ -144,23 +152,38 @@ class ProjectCopy:
             input=input,
             text=True,
         )
-        assert result.returncode == 0, result.stdout
+        if result.returncode:
+            raise RuntimeError(result.stdout)
         return result.stdout
 
 
-@pytest.fixture
-def project_copy(tmp_path: Path, blank_database_url: str) -> ProjectCopy:
-    """A copy of the project whose database has the current schema and two users."""
-    folder = tmp_path / "project_copy"
+def copy_project(folder: Path, database_url: str) -> ProjectCopy:
+    """Copy the files that the procedures need."""
     for name in ("project", "migrations", "devtools"):
-        ignore = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / name, folder / name, ignore=ignore)
+        shutil.copytree(ROOT / name, folder / name)
     for name in ("manage.py", "setup.cfg"):
         shutil.copy(ROOT / name, folder)
-    copy = ProjectCopy(folder, blank_database_url)
-    copy.run("manage.py", "db", "upgrade")
-    copy.run("manage.py", "seed_db")
-    return copy
+    return ProjectCopy(folder, database_url)
+
+
+@pytest.fixture(scope="module")
+def template(database_url: str) -> Iterator[str]:
+    """The name of a database with the current schema and two users."""
+    name = own_name("template")
+    with temporary_database(database_url, name) as url:
+        project = ProjectCopy(ROOT, url)
+        project.run("manage.py", "db", "upgrade")
+        project.run("manage.py", "seed_db")
+        yield name
+
+
+@pytest.fixture
+def project_copy(
+    tmp_path: Path, database_url: str, template: str
+) -> Iterator[ProjectCopy]:
+    """A copy of the project whose database is a copy of the template."""
+    with temporary_database(database_url, own_name("copy"), template) as url:
+        yield copy_project(tmp_path / "project_copy", url)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +207,8 @@ def test_documented_procedure_adds_a_field(
     # With the two users in the table.
     project_copy.run("manage.py", "db", "upgrade")
     output = project_copy.run(
-        *("-m", "pytest", "-q", "project/tests/functional/new_field_checks.py"),
+        *("-m", "pytest", "-q", "--basetemp", str(project_copy.folder / "tmp")),
+        "project/tests/functional/new_field_checks.py",
         NEW_FIELD=json.dumps(asdict(field)),
     )
     assert "passed" in output and "failed" not in output

@@ -37,14 +37,14 @@ def test_config_may_be_a_class_or_an_import_string(config: type | str) -> None:
     assert app.config["SECRET_KEY"]
 
 
-def test_development_is_the_default() -> None:
+def test_development_config_is_the_default() -> None:
     app = create_app()
     assert app.config["SECRET_KEY"] == DevelopmentConfig.SECRET_KEY
     assert app.config["SQLALCHEMY_DATABASE_URI"].endswith("/users_dev")
     assert not app.config["IS_PRODUCTION"]
 
 
-def test_app_settings_names_the_class(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_app_settings_selects_the_class(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("APP_SETTINGS", "project.config.ProductionConfig")
     app = create_app()
     assert app.config["IS_PRODUCTION"] is True

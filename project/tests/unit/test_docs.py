@@ -143,11 +143,23 @@ def test_every_management_command_is_documented(test_app: Flask) -> None:
     assert documented == set(manage.cli.list_commands(context))
 
 
+def read_ini(name: str) -> configparser.ConfigParser:
+    """Parse a file of the project; the sections that are needed have INI syntax."""
+    parser = configparser.ConfigParser(comment_prefixes="#")
+    parser.read(ROOT / name)
+    return parser
+
+
 def test_every_script_is_documented() -> None:
-    pipfile = configparser.ConfigParser(comment_prefixes="#")
-    pipfile.read(ROOT / "Pipfile")
     documented = re.findall(r"^\| `pipenv run ([\w-]+)` \|", README, re.M)
-    assert set(documented) == set(pipfile["scripts"])
+    assert set(documented) == set(read_ini("Pipfile")["scripts"])
+
+
+def test_quick_excludes_every_marker() -> None:
+    registered = read_ini("setup.cfg")["tool:pytest"]["markers"]
+    names = re.findall(r"^(\w+):", registered, re.M)
+    expression = f"not ({' or '.join(names)})"
+    assert f"-m '{expression}'" in read_ini("Pipfile")["scripts"]["quick"]
 
 
 def test_every_metric_is_documented() -> None:

@@ -57,6 +57,7 @@ def test_settings_decide_whether_admin_is_served(
     assert client.get("/ping").status_code == 200
 
 
+@pytest.mark.subprocess
 def test_disabled_admin_imports_no_admin_library() -> None:
     check = (
         f"import manage, sys; assert not {ADMIN_LIBRARIES}.intersection(sys.modules)"

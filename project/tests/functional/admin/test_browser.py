@@ -10,15 +10,15 @@ import pytest
 from flask_sqlalchemy import SQLAlchemy
 
 from devtools.servers import start_gunicorn, start_process
-from project import db
-from project.admin.passwords import hash_password
-from project.api.users.models import User
+from project.tests.passwords import PASSWORD, PASSWORD_HASH
 from project.tests.types import AddUser
+from project.tests.users import stored_users
 
 if TYPE_CHECKING:
     from playwright.sync_api import Dialog, Locator, Page
 
-PASSWORD = "correct horse battery"
+pytestmark = pytest.mark.browser
+
 SCRIPT = "<script>document.title = 'hacked'</script>"
 EXPRESSION = "[document.title = 'hacked']"
 
@@ -43,7 +43,7 @@ def login_url(test_database: SQLAlchemy, database_url: str) -> Iterator[str]:
         database_url,
         SECRET_KEY="a secret, long enough",
         ADMIN_USERNAME="ops",
-        ADMIN_PASSWORD=hash_password(PASSWORD),
+        ADMIN_PASSWORD=PASSWORD_HASH,
         WEB_CONCURRENCY="1",
     ) as (url, _):
         yield url
@@ -60,14 +60,7 @@ def page(browser_page: Page, open_url: str, add_user: AddUser) -> Page:
     return browser_page
 
 
-def stored_users() -> list[tuple[str, bool]]:
-    """Return (email, active) of all users, ordered by id."""
-    statement = db.select(User.email, User.active).order_by(User.id)
-    with db.engine.connect() as connection:
-        return [(row.email, row.active) for row in connection.execute(statement)]
-
-
-def listed_emails(page: Page) -> list[str]:
+def visible_emails(page: Page) -> list[str]:
     """Return the addresses in the list, in its order."""
     return page.locator("td.col-email").all_inner_texts()
 
@@ -90,7 +83,7 @@ def submit_inline_edit(page: Page, value: str) -> None:
     page.click(".popover .editable-submit")
 
 
-def log_in(page: Page, password: str = PASSWORD) -> None:
+def submit_login(page: Page, password: str = PASSWORD) -> None:
     page.fill("#username", "ops")
     page.fill("#password", password)
     click_and_wait(page, "button >> text=Log in")
@@ -102,24 +95,24 @@ def test_home_links_to_lists_and_documentation(page: Page, open_url: str) -> Non
     assert page.locator(".count-card .display-4").all_inner_texts() == ["3", "2"]
     assert page.get_by_text("its documentation").get_attribute("href") == "/docs"
     click_and_wait(page, "text=active users")
-    assert listed_emails(page) == ["mallory@example.com", "ada@example.com"]
+    assert visible_emails(page) == ["mallory@example.com", "ada@example.com"]
 
 
 def test_list_is_newest_first_and_can_be_sorted(page: Page) -> None:
     assert page.title() == "Users · Users service"
     emails = ["mallory@example.com", "grace@example.com", "ada@example.com"]
-    assert listed_emails(page) == emails
+    assert visible_emails(page) == emails
     headers = page.locator("thead th").all_inner_texts()[2:]
     expected = ["ID", "Username", "E-mail", "Active", "Created"]
     assert [header for header in headers if header in expected] == expected
     click_and_wait(page, "thead >> text=ID")
-    assert listed_emails(page) == emails[::-1]
+    assert visible_emails(page) == emails[::-1]
 
 
-def test_search_by_button_and_by_enter_key(page: Page) -> None:
+def test_button_and_enter_key_start_a_search(page: Page) -> None:
     page.fill("[name=search]", "GRA")
     click_and_wait(page, "text=Search")
-    assert listed_emails(page) == ["grace@example.com"]
+    assert visible_emails(page) == ["grace@example.com"]
     page.fill("[name=search]", "nobody")
     with page.expect_navigation():
         page.press("[name=search]", "Enter")
@@ -131,12 +124,12 @@ def test_filter_is_added_and_reset(page: Page) -> None:
     page.click(".field-filters >> text=Active")
     page.locator("select.filter-val").select_option("0", force=True)
     click_and_wait(page, "#filter_form >> text=Apply")
-    assert listed_emails(page) == ["grace@example.com"]
+    assert visible_emails(page) == ["grace@example.com"]
     click_and_wait(page, "text=Reset Filters")
-    assert len(listed_emails(page)) == 3
+    assert len(visible_emails(page)) == 3
 
 
-def test_date_filter_has_a_date_picker(page: Page) -> None:
+def test_date_filter_is_set_by_a_date_picker(page: Page) -> None:
     page.click("text=Add filter")
     page.click(".field-filters >> text=Created")
     page.click("input.filter-val")
@@ -151,16 +144,16 @@ def test_user_is_created_edited_and_deleted(page: Page) -> None:
     page.fill("#username", "Katherine")
     page.fill("#email", "kat@example.com")
     click_and_wait(page, "text=Save >> nth=0")
-    assert listed_emails(page)[0] == "kat@example.com"
+    assert visible_emails(page)[0] == "kat@example.com"
     click_and_wait(page, "tbody tr >> nth=0 >> text=Edit")
     assert page.locator("#created_date").count() == 0
     page.fill("#email", "katherine@example.com")
     page.uncheck("#active")
     click_and_wait(page, "text=Save >> nth=0")
-    assert stored_users()[-1] == ("katherine@example.com", False)
+    assert stored_users()[-1] == ("Katherine", "katherine@example.com", False)
     click_and_wait(page, "tbody tr >> nth=0 >> text=Delete")
     assert page.locator(".alert-success").is_visible()
-    assert len(stored_users()) == len(listed_emails(page)) == 3
+    assert len(stored_users()) == len(visible_emails(page)) == 3
 
 
 def test_duplicate_email_error_is_beside_its_field(page: Page) -> None:
@@ -176,7 +169,7 @@ def test_duplicate_email_error_is_beside_its_field(page: Page) -> None:
     assert not page.is_checked("#active")
     page.fill("#email", "another@example.com")
     click_and_wait(page, "text=Save >> nth=0")
-    assert stored_users()[-1] == ("another@example.com", False)
+    assert stored_users()[-1] == ("Another Ada", "another@example.com", False)
 
 
 def test_inline_edit_shows_error_until_value_is_valid(page: Page) -> None:
@@ -186,15 +179,15 @@ def test_inline_edit_shows_error_until_value_is_valid(page: Page) -> None:
     error.get_by_text("Sorry. That email already exists.").wait_for()
     submit_inline_edit(page, "lovelace@example.com")
     page.wait_for_selector(".popover", state="detached")
-    assert stored_users()[0] == ("lovelace@example.com", True)
+    assert stored_users()[0] == ("ada", "lovelace@example.com", True)
 
 
-def test_inline_edit_of_boolean(page: Page) -> None:
+def test_inline_edit_changes_a_boolean(page: Page) -> None:
     find_cell(page, "active", "grace@example.com").click()
     page.locator(".popover select").select_option("Yes")
     page.click(".popover .editable-submit")
     page.wait_for_selector(".popover", state="detached")
-    assert stored_users()[1] == ("grace@example.com", True)
+    assert stored_users()[1] == (EXPRESSION, "grace@example.com", True)
 
 
 def test_actions_apply_to_selected_users(page: Page) -> None:
@@ -204,10 +197,10 @@ def test_actions_apply_to_selected_users(page: Page) -> None:
 
     page.check(".action-rowtoggle")
     run_action("Deactivate")
-    assert {active for _, active in stored_users()} == {False}
+    assert {active for *_, active in stored_users()} == {False}
     page.check(".action-checkbox >> nth=0")
     run_action("Activate")
-    assert [active for _, active in stored_users()] == [False, False, True]
+    assert [active for *_, active in stored_users()] == [False, False, True]
     page.check(".action-rowtoggle")
     run_action("Delete")
     assert page.get_by_text("3 user(s) removed.").is_visible()
@@ -268,16 +261,16 @@ def test_login_returns_to_requested_page_until_logout(
     page.goto(f"{login_url}/admin/user/?search=ada")
     assert page.title() == "Log in · Users service"
     assert page.locator(".navbar .nav-link").count() == 0
-    log_in(page, "wrong")
+    submit_login(page, "wrong")
     assert page.get_by_text("The username or the password is wrong.").is_visible()
-    log_in(page)
+    submit_login(page)
     assert page.url.endswith("/admin/user/?search=ada")
     (cookie,) = page.context.cookies()
     assert cookie["secure"] and cookie["httpOnly"] and cookie["sameSite"] == "Lax"
     find_cell(page, "email", "ada@example.com").click()
     submit_inline_edit(page, "lovelace@example.com")
     page.wait_for_selector(".popover", state="detached")
-    assert stored_users() == [("lovelace@example.com", True)]
+    assert stored_users() == [("ada", "lovelace@example.com", True)]
     click_and_wait(page, "text=Log out ops")
     assert page.title() == "Log in · Users service"
     page.goto(f"{login_url}/admin/user/")
@@ -290,16 +283,16 @@ def test_expired_session_refuses_edits_with_message(
     page = browser_page
     add_user("ada", "ada@example.com")
     page.goto(f"{login_url}/admin/user/")
-    log_in(page)
+    submit_login(page)
     page.context.clear_cookies()
     find_cell(page, "username", "ada@example.com").click()
     submit_inline_edit(page, "countess")
     page.get_by_text("You are logged out: log in and try again.").wait_for()
     page.goto(f"{login_url}/admin/login")
-    log_in(page)
+    submit_login(page)
     page.goto(f"{login_url}/admin/user/new/")
     page.fill("#username", "grace")
     page.context.clear_cookies()
     click_and_wait(page, "text=Save >> nth=0")
     assert page.get_by_text("You are logged out: log in and try again.").is_visible()
-    assert stored_users() == [("ada@example.com", True)]
+    assert stored_users() == [("ada", "ada@example.com", True)]

@@ -4,8 +4,9 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from project.tests.functional.admin.helpers import ADA, get_csrf_token
+from project.tests.functional.admin.helpers import get_csrf_token
 from project.tests.types import CreateProductionApp
+from project.tests.users import ADA
 
 HTTPS = "https://localhost"
 

@@ -6,13 +6,13 @@ import pytest
 from flask.testing import FlaskClient
 
 from project.tests.functional.admin.helpers import (
-    ADA,
     audit_entries,
     get_version,
     list_users,
     post_form,
 )
 from project.tests.types import AddUser
+from project.tests.users import ADA, user_body
 
 
 def test_create_form_adds_and_audits_user(
@@ -50,7 +50,7 @@ def test_invalid_field_shows_reason_and_keeps_input(
     add_user("grace", "grace@example.com")
     before = list_users(admin)
     version = get_version(admin.get("/admin/user/edit/?id=2").text)
-    form = {"username": "<b>kept</b>", "email": "new@example.com", "version": version}
+    form = user_body(username="<b>kept</b>", email="new@example.com", version=version)
     response = post_form(admin, url, form | {field: value})
     assert response.status_code == 200
     invalid = re.findall(r'is-invalid" id="(\w+)"', response.text)

@@ -7,8 +7,8 @@ from flask.testing import FlaskClient
 
 from project import db
 from project.api.users.admin import counts
-from project.tests.functional.admin.helpers import ADA
 from project.tests.types import AddUser
+from project.tests.users import ADA
 
 
 def test_home_shows_exact_counts_or_estimates(

@@ -13,8 +13,9 @@ from sqlalchemy import event
 
 from project import db
 from project.api.users.schemas import FIELDS
-from project.tests.functional.admin.helpers import ADA, list_users, listed_emails
+from project.tests.functional.admin.helpers import list_users, listed_emails
 from project.tests.types import AddUser
+from project.tests.users import ADA
 
 
 def insert_numbered_users(database: SQLAlchemy, count: int) -> None:
@@ -93,7 +94,9 @@ def test_list_without_users_says_so(admin: FlaskClient) -> None:
     assert "No users here." in admin.get("/admin/user/").text
 
 
-def test_list_is_paged(admin: FlaskClient, test_database: SQLAlchemy) -> None:
+def test_list_shows_20_users_on_a_page(
+    admin: FlaskClient, test_database: SQLAlchemy
+) -> None:
     insert_numbered_users(test_database, 25)
     first = admin.get("/admin/user/")
     assert first.status_code == 200

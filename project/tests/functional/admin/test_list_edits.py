@@ -4,12 +4,12 @@ import pytest
 from flask.testing import FlaskClient
 
 from project.tests.functional.admin.helpers import (
-    ADA,
     audit_entries,
     list_users,
     post_form,
 )
 from project.tests.types import AddUser
+from project.tests.users import ADA
 
 
 @pytest.mark.parametrize(

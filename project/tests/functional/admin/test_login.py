@@ -14,10 +14,9 @@ from werkzeug.test import TestResponse
 from project.admin.passwords import hash_password
 from project.tests.client import IsolatedClient
 from project.tests.functional.admin.helpers import audit_entries, get_csrf_token
+from project.tests.passwords import PASSWORD, PASSWORD_HASH
 from project.tests.types import AddUser, CreateProductionApp
 
-PASSWORD = "correct horse battery"
-HASH = hash_password(PASSWORD)
 HTTPS: dict[str, Any] = {"base_url": "https://localhost"}
 
 
@@ -34,7 +33,7 @@ def create_login_app(
             "DATABASE_URL": database_url,
             "SECRET_KEY": "a secret, long enough",
             "ADMIN_USERNAME": "ops",
-            "ADMIN_PASSWORD": HASH,
+            "ADMIN_PASSWORD": PASSWORD_HASH,
         }
         app = create_production_app(**defaults | settings)
         app.test_client_class = IsolatedClient
@@ -129,7 +128,7 @@ def test_audit_log_names_the_operator(
         ("ops", ""),
         ("root", PASSWORD),
         ("", ""),
-        ("ops", HASH),
+        ("ops", PASSWORD_HASH),
         ("öps", "\0"),
         ("ops", PASSWORD + "x" * 2000),
     ],
@@ -188,7 +187,7 @@ def test_login_redirects_only_within_the_admin(
     assert response.location == "/admin/"
 
 
-def test_session_expires(
+def test_expired_session_is_logged_out(
     operator: FlaskClient, login_app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log_in(operator)

@@ -6,8 +6,9 @@ import pytest
 from flask.testing import FlaskClient
 
 from project.admin.security import CONTENT_SECURITY_POLICY
-from project.tests.functional.admin.helpers import ADA, list_users
+from project.tests.functional.admin.helpers import list_users
 from project.tests.types import AddUser
+from project.tests.users import ADA
 
 
 @pytest.mark.parametrize("url", ["/admin/", "/admin/user/", "/admin/user/new/"])

@@ -33,6 +33,7 @@ def url(server_url: str, empty_database: SQLAlchemy) -> str:
     return server_url
 
 
+@pytest.mark.browser
 def test_page_adds_user_with_token(url: str, browser_page: Page) -> None:
     browser_page.goto(f"{url}/docs")
     browser_page.click("button.authorize")
@@ -50,6 +51,7 @@ def test_page_adds_user_with_token(url: str, browser_page: Page) -> None:
     assert "location: /users/1" in text
 
 
+@pytest.mark.browser
 def test_page_without_token_shows_401(url: str, browser_page: Page) -> None:
     browser_page.goto(f"{url}/docs")
     operation = browser_page.locator("#operations-users-listUsers")
@@ -77,5 +79,5 @@ def test_page_and_its_files_have_security_headers_and_etag(
 
 
 @pytest.mark.parametrize("name", ["docs.html", "LICENSE", "oauth2-redirect.html", ".."])
-def test_other_file_returns_404(client: FlaskClient, name: str) -> None:
+def test_unpublished_file_returns_404(client: FlaskClient, name: str) -> None:
     assert client.get(f"/docs/{name}").status_code == 404

@@ -8,10 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from flask_sqlalchemy import SQLAlchemy
 
 from devtools.servers import ROOT, clean_environment, start_gunicorn
 from project.api.openapi.operations import OPERATIONS
+
+pytestmark = pytest.mark.generated
 
 TOKEN = "the-token-of-the-fuzzer"
 EXAMPLES = os.environ.get("FUZZ_EXAMPLES")

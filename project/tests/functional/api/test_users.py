@@ -10,8 +10,9 @@ from werkzeug.test import TestResponse
 
 from project.api.users.schemas import FIELDS
 from project.tests.types import AddUser
+from project.tests.users import user_body
 
-ADA = {"username": "ada", "email": "Ada@example.com"}
+ADA = user_body(username="ada", email="Ada@example.com")
 
 
 def usernames(response: TestResponse) -> list[str]:
@@ -43,7 +44,7 @@ def test_post_returns_the_new_user(client: FlaskClient) -> None:
 
 
 def test_post_trims_the_username_and_keeps_the_email(client: FlaskClient) -> None:
-    user = {"username": "  ada lovelace\n", "email": "A.d+A@EXAMPLE.com"}
+    user = user_body(username="  ada lovelace\n", email="A.d+A@EXAMPLE.com")
     data = client.post("/users", json=user).get_json()["data"]
     assert (data["username"], data["email"]) == ("ada lovelace", "A.d+A@EXAMPLE.com")
 
@@ -71,8 +72,8 @@ def test_post_adds_an_inactive_user(client: FlaskClient) -> None:
 def test_post_taken_email_in_any_case_returns_400(
     client: FlaskClient, first: str, second: str
 ) -> None:
-    client.post("/users", json={"username": "one", "email": first})
-    response = client.post("/users", json={"username": "two", "email": second})
+    client.post("/users", json=user_body(username="one", email=first))
+    response = client.post("/users", json=user_body(username="two", email=second))
     assert response.status_code == 400
     assert response.get_json() == {
         "status": "fail",
@@ -107,7 +108,7 @@ def test_put_without_active_keeps_active(
 ) -> None:
     add_user("ada", "ada@example.com", active=False)
     response = client.put(
-        "/users/1", json={"username": "lady", "email": "a@example.org"}
+        "/users/1", json=user_body(username="lady", email="a@example.org")
     )
     assert response.status_code == 200
     assert response.get_json()["message"] == "1 was updated!"
@@ -122,7 +123,7 @@ def test_user_may_change_the_case_of_own_email(
     client: FlaskClient, add_user: AddUser, method: str
 ) -> None:
     add_user("ada", "ada@example.com")
-    body = {"username": "ada", "email": "ADA@example.com"}
+    body = user_body(email="ADA@example.com")
     response = client.open("/users/1", method=method, json=body)
     assert response.get_json()["data"]["email"] == "ADA@example.com"
 
@@ -133,7 +134,7 @@ def test_change_to_a_taken_email_returns_400(
 ) -> None:
     add_user("ada", "ada@example.com")
     add_user("grace", "grace@example.com")
-    body = {"username": "x", "email": "ADA@example.com"}
+    body = user_body(email="ADA@example.com")
     response = client.open("/users/2", method=method, json=body)
     assert response.status_code == 400
     assert response.get_json()["message"] == "Sorry. That email already exists."

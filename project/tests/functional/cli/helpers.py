@@ -8,9 +8,7 @@ import sys
 from click.testing import Result
 
 from devtools.servers import ROOT, clean_environment
-from project import db
-from project.api.users.models import User
-from project.tests.types import StoredUser
+from project.tests.users import stored_users
 
 # The error of PostgreSQL, or of a pgbouncer in front of it, for the database `nowhere`.
 MISSING_DATABASE = 'database "nowhere" does not exist|no such database: nowhere'
@@ -75,14 +73,6 @@ def assert_one_line_error(result: Result, *parts: str) -> None:
     assert len(result.output.splitlines()) == 1
     for part in parts:
         assert part in result.output
-
-
-def stored_users() -> list[StoredUser]:
-    """Return all users, ordered by id."""
-    columns = User.username, User.email, User.active
-    with db.engine.connect() as connection:
-        rows = connection.execute(db.select(*columns).order_by(User.id))
-        return [(row.username, row.email, row.active) for row in rows]
 
 
 def stored_emails() -> list[str]:

@@ -11,8 +11,9 @@ from flask.testing import FlaskClient
 
 from project.api.users.bulk import formats
 from project.api.users.schemas import FIELDS
-from project.tests.functional.cli.helpers import start_manage, stored_users
+from project.tests.functional.cli.helpers import start_manage
 from project.tests.types import AddUser, RunCommand, StoredUser
+from project.tests.users import stored_users
 
 
 @pytest.mark.parametrize("name", ["users.csv", "users.jsonl", "users.NDJSON"])
@@ -77,6 +78,7 @@ def test_export_to_unwritable_path_fails(
     assert failed.output.startswith("Error: Could not open file")
 
 
+@pytest.mark.subprocess
 def test_export_ends_without_traceback_if_reader_closes_pipe(
     awkward_users: list[StoredUser],
 ) -> None:

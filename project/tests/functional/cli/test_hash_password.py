@@ -27,6 +27,7 @@ def test_hash_password_refuses_short_or_mistyped_password(
     assert refused.stdout == ""
 
 
+@pytest.mark.subprocess
 def test_command_named_for_an_invalid_hash_works() -> None:
     settings = {"APP_SETTINGS": "project.config.ProductionConfig"}
     refused = run_manage("hash_password", ADMIN_PASSWORD="plain", **settings)

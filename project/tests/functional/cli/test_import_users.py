@@ -9,8 +9,9 @@ import pytest
 
 from project import db
 from project.api.users.bulk import load
-from project.tests.functional.cli.helpers import start_manage, stored_users
+from project.tests.functional.cli.helpers import start_manage
 from project.tests.types import AddUser, RunCommand, StoredUser
+from project.tests.users import stored_users
 
 HEADER = b"username,email,active\n"
 VALID_LINES = {
@@ -164,7 +165,8 @@ def test_email_taken_between_check_and_write_aborts_import(
     assert [username for username, *_ in stored_users()] == ["other"]
 
 
-def test_interrupt_aborts_import(awkward_users: list[StoredUser]) -> None:
+@pytest.mark.subprocess
+def test_interrupted_import_adds_no_user(awkward_users: list[StoredUser]) -> None:
     process = start_manage(
         "import_users", stdin=subprocess.PIPE, stderr=subprocess.PIPE
     )

@@ -12,6 +12,8 @@ from devtools.servers import ROOT
 from project import __version__
 from project.tests.functional.cli.helpers import run_manage, run_python
 
+pytestmark = pytest.mark.subprocess
+
 COMMANDS = ("db", "recreate_db", "run", "routes", "seed_db", "import_users", "shell")
 UNREACHABLE = "postgresql://ada@127.0.0.1:1/users_test"
 

@@ -20,6 +20,9 @@ from project.database import migrations
 from project.tests.functional.cli.helpers import assert_one_line_error
 from project.tests.types import RunCommand
 
+# The commands run the formatters.
+pytestmark = pytest.mark.subprocess
+
 
 class Phone(sa.TypeDecorator[str]):
     """A type that SQLAlchemy does not define."""

@@ -12,6 +12,7 @@ from project.tests.functional.cli.helpers import start_manage
 from project.tests.types import RunCommand
 
 
+@pytest.mark.subprocess
 def test_progress_on_a_terminal_is_a_bar(empty_database: SQLAlchemy) -> None:
     terminal, child_end = os.openpty()
     termios.tcsetwinsize(terminal, (24, 80))

@@ -63,7 +63,8 @@ def test_recreate_db_needs_yes_without_a_terminal(
     app = create_app(f"project.config.{name}Config")
     add_user("ada", "ada@example.com")
     refused = run_command("recreate_db", app=app)
-    assert_one_line_error(refused, "users_test", "1 row(s) in users", "--yes")
+    database = str(db.engine.url.database)
+    assert_one_line_error(refused, database, "1 row(s) in users", "--yes")
     assert stored_emails() == ["ada@example.com"]
     assert run_command("recreate_db", "--yes", app=app).exit_code == 0
     assert stored_emails() == []
@@ -96,6 +97,7 @@ def test_recreate_db_does_not_ask_on_the_embedded_database(
     assert stored_emails() == []
 
 
+@pytest.mark.waiting
 def test_recreate_db_reports_table_locked_by_another_session(
     run_command: RunCommand,
     create_production_app: CreateProductionApp,

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from project.tests.functional.cli.helpers import stored_emails, stored_users
+from project.tests.functional.cli.helpers import stored_emails
 from project.tests.types import RunCommand
+from project.tests.users import stored_users
 
 
 def test_seed_db_can_run_again(run_command: RunCommand) -> None:

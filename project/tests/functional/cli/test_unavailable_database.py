@@ -26,6 +26,7 @@ def test_unreachable_server_is_reported_in_one_line(
     assert "secret" not in failed.output
 
 
+@pytest.mark.subprocess
 def test_missing_database_is_reported_in_one_line(database_url: str) -> None:
     url = make_url(database_url).set(database="nowhere").render_as_string(False)
     failed = run_manage(

@@ -1,5 +1,6 @@
 """`manage.py db upgrade`, and what other commands say about the schema."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -14,7 +15,8 @@ from project.database.schema import SchemaError
 from project.tests.functional.cli.helpers import assert_one_line_error
 from project.tests.types import CreateProductionApp, RunCommand
 
-ROLE = "restricted"
+# Roles belong to the server, which other test processes use, too.
+ROLE = f"restricted_{os.getpid()}"
 
 
 @pytest.fixture

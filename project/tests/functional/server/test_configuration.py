@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from devtools.servers import ROOT, clean_environment, start_gunicorn
 
 
+@pytest.mark.subprocess
 def test_gunicorn_prints_its_configuration(tmp_path: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-m", "gunicorn", "--print-config"],
@@ -21,6 +24,7 @@ def test_gunicorn_prints_its_configuration(tmp_path: Path) -> None:
     assert "DrainingWorker" in result.stdout
 
 
+@pytest.mark.server
 def test_metrics_folder_of_another_program_is_kept(
     database_url: str, tmp_path: Path
 ) -> None:

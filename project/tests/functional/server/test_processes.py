@@ -1,25 +1,20 @@
 """Guarantees of the database hold across several server processes."""
 
-import json
-import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import Any, NamedTuple
 
 import pytest
 from flask_sqlalchemy import SQLAlchemy
 
 from devtools.servers import start_gunicorn
+from project.tests.http_client import HttpResult, send
 from project.tests.types import AddUser
+from project.tests.users import user_body
 
-
-class HttpResult(NamedTuple):
-    status: int
-    body: Any
-    etag: str
+pytestmark = pytest.mark.server
 
 
 @pytest.fixture(scope="module")
@@ -28,22 +23,6 @@ def urls(test_database: SQLAlchemy, database_url: str) -> Iterator[list[str]]:
     with ExitStack() as stack:
         servers = [start_gunicorn(database_url, WEB_CONCURRENCY="2") for _ in range(2)]
         yield [stack.enter_context(server)[0] for server in servers]
-
-
-def send(url: str, method: str = "GET", body: Any = None, **headers: str) -> HttpResult:
-    request = urllib.request.Request(
-        url,
-        method=method,
-        data=json.dumps(body).encode() if body else None,
-        headers={"Content-Type": "application/json", **headers},
-    )
-    try:
-        response = urllib.request.urlopen(request, timeout=20)
-    except urllib.error.HTTPError as error:
-        response = error
-    with response:
-        etag = response.headers["ETag"]
-        return HttpResult(response.status, json.load(response), etag)
 
 
 def test_concurrent_posts_of_one_email_add_one_user(
@@ -55,7 +34,7 @@ def test_concurrent_posts_of_one_email_add_one_user(
         name = "".join(
             c.upper() if number >> i & 1 else c for i, c in enumerate("abcdef")
         )
-        body = {"username": str(number), "email": f"{name}@example.com"}
+        body = user_body(email=f"{name}@example.com")
         return send(f"{urls[number % 2]}/users", "POST", body)
 
     with ThreadPoolExecutor(64) as pool:

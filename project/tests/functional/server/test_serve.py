@@ -1,6 +1,5 @@
 """`pipenv run serve` starts an embedded PostgreSQL server and keeps its users."""
 
-import json
 import os
 import shutil
 import signal
@@ -10,17 +9,16 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from devtools.servers import (
-    ROOT,
-    START_TIMEOUT,
-    clean_environment,
-    start_process,
-)
+from devtools.servers import ROOT, START_TIMEOUT, clean_environment, start_process
+from project.tests.http_client import send
+from project.tests.users import user_body
 
 if TYPE_CHECKING:
     import psutil
@@ -28,6 +26,8 @@ else:
     psutil = pytest.importorskip(
         "psutil", reason="psutil comes with the embedded PostgreSQL: not installed"
     )
+
+pytestmark = pytest.mark.server
 # `start_process` sets PORT, which .flaskenv passes to Flask.
 SERVE = [sys.executable, "manage.py", "run"]
 
@@ -41,29 +41,35 @@ def read_flaskenv(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A copy of the project with its own `instance` folder."""
-    for name in (".flaskenv", "manage.py", "migrations", "project"):
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, tmp_path / name)
-        else:
-            shutil.copy(source, tmp_path / name)
+    for name in (".flaskenv", "manage.py"):
+        shutil.copy(ROOT / name, tmp_path)
+    for package in ("migrations", "project"):
+        shutil.copytree(ROOT / package, tmp_path / package)
     return tmp_path
 
 
-def add_user(url: str, number: int) -> None:
-    body = {"username": f"user {number}", "email": f"{number}@example.com"}
-    request = urllib.request.Request(
-        f"{url}/users",
-        data=json.dumps(body).encode(),
-        headers={"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request) as response:
-        assert response.status == 201
+@contextmanager
+def serve(
+    checkout: Path, *options: str
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Start the development server, whose output is appended to the file `output`."""
+    path = checkout / "output"
+    try:
+        with open(path, "a") as output:
+            with start_process([*SERVE, *options], checkout, output) as server:
+                yield server
+    except RuntimeError as error:
+        error.add_note(path.read_text())
+        raise
 
 
-def usernames(url: str) -> list[str]:
-    with urllib.request.urlopen(f"{url}/users") as response:
-        return [user["username"] for user in json.load(response)["data"]["users"]]
+def assert_user_added(url: str, number: int) -> None:
+    body = user_body(username=f"user {number}", email=f"{number}@example.com")
+    assert send(f"{url}/users", "POST", body).status == 201
+
+
+def fetch_usernames(url: str) -> list[str]:
+    return [user["username"] for user in send(f"{url}/users").body["data"]["users"]]
 
 
 def postgres_process(checkout: Path) -> psutil.Process | None:
@@ -75,52 +81,46 @@ def postgres_process(checkout: Path) -> psutil.Process | None:
 
 
 def test_serve_prints_its_urls_and_keeps_its_users(checkout: Path) -> None:
-    with open(checkout / "output", "w+") as output:
-        with start_process(SERVE, checkout, output) as (url, _):
-            add_user(url, 1)
-        output.seek(0)
-        printed = output.read()
+    with serve(checkout) as (url, _):
+        assert_user_added(url, 1)
+    printed = (checkout / "output").read_text()
     assert "Database: postgresql:///users_dev (embedded)" in printed
     assert f"Users: {url}/users" in printed
     assert f"curl -i {url}/users" in printed
     assert f"{url}/docs" in printed
-    with start_process(SERVE, checkout) as (url, _):
-        assert usernames(url) == ["user 1"]
+    with serve(checkout) as (url, _):
+        assert fetch_usernames(url) == ["user 1"]
 
 
 def test_deleted_data_is_explained_and_the_server_stops(checkout: Path) -> None:
-    with open(checkout / "output", "w+") as output:
-        with start_process(SERVE, checkout, output) as (url, process):
-            add_user(url, 1)
-            server = postgres_process(checkout)
-            shutil.rmtree(checkout / "instance")
-            with pytest.raises(urllib.error.HTTPError, match="503"):
-                usernames(url)
-            with urllib.request.urlopen(f"{url}/ping") as response:
-                assert response.status == 200
-            process.send_signal(signal.SIGINT)
-            process.wait(START_TIMEOUT)
-        output.seek(0)
-        printed = output.read()
+    with serve(checkout) as (url, process):
+        assert_user_added(url, 1)
+        server = postgres_process(checkout)
+        shutil.rmtree(checkout / "instance")
+        assert send(f"{url}/users").status == 503
+        assert send(f"{url}/ping").status == 200
+        process.send_signal(signal.SIGINT)
+        process.wait(START_TIMEOUT)
+    printed = (checkout / "output").read_text()
     assert "was deleted while the server was running: restart" in printed
     assert "Traceback" not in printed
     assert server and not server.is_running()
-    with start_process(SERVE, checkout) as (url, _):
-        assert usernames(url) == []
+    with serve(checkout) as (url, _):
+        assert fetch_usernames(url) == []
 
 
 def test_kill_loses_no_user_whose_request_was_answered(checkout: Path) -> None:
-    with start_process(SERVE, checkout) as (url, process):
+    with serve(checkout) as (url, process):
         for number in range(20):
-            add_user(url, number)
+            assert_user_added(url, number)
         server = postgres_process(checkout)
         assert server is not None
         children = server.children(recursive=True)
         os.kill(process.pid, signal.SIGKILL)
         server.kill()
         psutil.wait_procs([server, *children], timeout=10)
-    with start_process(SERVE, checkout) as (url, _):
-        assert usernames(url) == [f"user {number}" for number in range(20)]
+    with serve(checkout) as (url, _):
+        assert fetch_usernames(url) == [f"user {number}" for number in range(20)]
     # The killed process must not keep the server running after the last one ends.
     assert postgres_process(checkout) is None
 
@@ -145,7 +145,7 @@ def wait_for_text(url: str, text: str) -> None:
 def test_development_server_survives_a_syntax_error(checkout: Path) -> None:
     view = checkout / "project/api/ping.py"
     source = view.read_text()
-    with start_process([*SERVE, "--debug"], checkout) as (url, _):
+    with serve(checkout, "--debug") as (url, _):
         view.write_text(f"{source}\ndef broken(:\n")
         wait_for_text(f"{url}/ping", "SyntaxError")
         view.write_text(source.replace("pong!", "fixed!"))

@@ -12,10 +12,10 @@ from devtools.servers import start_gunicorn
 from project import create_app
 from project.config import ConfigError, ProductionConfig
 from project.tests.types import CreateProductionApp
+from project.tests.users import ADA
 
 WRITER, SECOND_WRITER, READER = ("a" * 16, "b-._~+/" * 5 + "==", "c" * 43)
 TOKENS = f"{WRITER}, {SECOND_WRITER}  read:{READER}"
-BODY = {"username": "ada", "email": "ada@example.com"}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def authorization(token: str, scheme: str = "Bearer") -> dict[str, str]:
 @pytest.mark.parametrize("token", [WRITER, SECOND_WRITER])
 def test_token_may_write_and_read(client: FlaskClient, token: str, scheme: str) -> None:
     headers = authorization(token, scheme)
-    assert client.post("/users", json=BODY, headers=headers).status_code == 201
+    assert client.post("/users", json=ADA, headers=headers).status_code == 201
     assert client.get("/users/1", headers=headers).status_code == 200
     assert client.delete("/users/1", headers=headers).status_code == 200
 
@@ -57,8 +57,8 @@ def test_read_only_token_may_read(client: FlaskClient, method: str) -> None:
 def test_write_with_a_read_only_token_returns_403(
     client: FlaskClient, method: str, url: str
 ) -> None:
-    client.post("/users", json=BODY, headers=authorization(WRITER))
-    response = client.open(url, method=method, json=BODY, headers=authorization(READER))
+    client.post("/users", json=ADA, headers=authorization(WRITER))
+    response = client.open(url, method=method, json=ADA, headers=authorization(READER))
     assert response.status_code == 403
     assert response.get_json() == {
         "status": "fail",
@@ -89,7 +89,7 @@ def test_write_with_a_read_only_token_returns_403(
 def test_request_without_a_valid_token_returns_401(
     client: FlaskClient, headers: dict[str, str], message: str, method: str
 ) -> None:
-    response = client.open("/users", method=method, json=BODY, headers=headers)
+    response = client.open("/users", method=method, json=ADA, headers=headers)
     assert response.status_code == 401
     assert response.get_json()["status"] == "fail"
     assert message in response.get_json()["message"]
@@ -139,6 +139,7 @@ def test_tokens_are_neither_kept_nor_logged(
         assert token not in output
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("tokens, warnings", [("", 1), (TOKENS, 0)])
 def test_start_without_tokens_warns_once(
     database_url: str, tmp_path: Path, tokens: str, warnings: int

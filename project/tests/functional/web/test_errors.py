@@ -8,7 +8,6 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from flask import Flask
@@ -23,6 +22,7 @@ from project import create_app, db
 from project.config import DevelopmentConfig
 from project.database.engines import AUTOCOMMIT
 from project.tests.types import CreateProductionApp
+from project.tests.users import ADA, user_body
 
 BAD_VALUES = {
     "NUL": "a\0b",
@@ -41,7 +41,6 @@ BAD_VALUES = {
     "object": {"a": 1},
     "null": None,
 }
-USER = {"username": "ada", "email": "ada@example.com", "active": True}
 BAD_BODIES = {
     "empty": b"",
     "not JSON": b"{",
@@ -99,15 +98,15 @@ def assert_refused(
 def test_invalid_value_returns_400_and_names_the_field(
     strict_client: FlaskClient, method: str, url: str, field: str, value: Any
 ) -> None:
-    strict_client.post("/users", json=USER)
-    body = {**USER, "email": "new@example.com", field: value}
+    strict_client.post("/users", json=ADA)
+    body = {**ADA, "email": "new@example.com", field: value}
     errors = assert_refused(strict_client.open(url, method=method, json=body))
     assert list(errors) == [field]
 
 
 @pytest.mark.parametrize("value", ["true", "false", 0, 1], ids=str)
 def test_active_must_be_a_boolean(strict_client: FlaskClient, value: Any) -> None:
-    body = {**USER, "active": value}
+    body = {**ADA, "active": value}
     errors = assert_refused(strict_client.post("/users", json=body))
     assert list(errors) == ["active"]
 
@@ -117,7 +116,7 @@ def test_active_must_be_a_boolean(strict_client: FlaskClient, value: Any) -> Non
     ["ada", "ada@", "@example.com", "a b@example.com", "a@b", "a@b..com", "<a@b.com>"],
 )
 def test_invalid_email_returns_400(strict_client: FlaskClient, email: str) -> None:
-    body = {**USER, "email": email}
+    body = {**ADA, "email": email}
     errors = assert_refused(strict_client.post("/users", json=body))
     assert list(errors) == ["email"]
 
@@ -126,12 +125,13 @@ def test_invalid_email_returns_400(strict_client: FlaskClient, email: str) -> No
 def test_special_use_and_unicode_domains_are_accepted(
     strict_client: FlaskClient, email: str
 ) -> None:
-    response = strict_client.post("/users", json={**USER, "email": email})
+    response = strict_client.post("/users", json={**ADA, "email": email})
     assert response.get_json()["data"]["email"] == email
 
 
 def test_values_of_128_characters_are_accepted(strict_client: FlaskClient) -> None:
-    user = {"username": "ü" * 128, "email": "a" * 60 + "@" + "b" * 59 + ".example"}
+    email = "a" * 60 + "@" + "b" * 59 + ".example"
+    user = user_body(username="ü" * 128, email=email)
     response = strict_client.post("/users", json=user)
     assert response.status_code == 201
     assert len(response.get_json()["data"]["email"]) == 128
@@ -177,7 +177,7 @@ def test_unsupported_media_type_returns_415(
 def test_json_media_type_may_have_a_charset(strict_client: FlaskClient) -> None:
     response = strict_client.post(
         "/users",
-        data=b'{"username": "ada", "email": "ada@example.com"}',
+        data=json.dumps(ADA),
         content_type="Application/JSON; charset=utf-8",
     )
     assert response.status_code == 201
@@ -193,7 +193,7 @@ def test_oversized_body_returns_413(strict_client: FlaskClient) -> None:
 
 def test_oversized_chunked_body_returns_413(strict_client: FlaskClient) -> None:
     """A chunked body has no Content-Length. This one starts with a valid user."""
-    body = b'{"username": "ada", "email": "ada@example.com"}' + b" " * 100_000
+    body = json.dumps(ADA).encode() + b" " * 100_000
     response = strict_client.post(
         "/users",
         input_stream=io.BytesIO(body),
@@ -285,8 +285,8 @@ def test_unavailable_database_returns_503_and_logs_a_hint(
         client.get("/health"),
         client.get("/users"),
         client.get("/users/1"),
-        client.post("/users", json=USER),
-        client.put("/users/1", json=USER),
+        client.post("/users", json=ADA),
+        client.put("/users/1", json=ADA),
         client.delete("/users/1"),
     ):
         assert_unavailable(response)
@@ -315,7 +315,7 @@ def test_missing_table_returns_503_and_logs_the_upgrade_command(
         connection.exec_driver_sql("ALTER TABLE users RENAME TO hidden")
     try:
         assert_unavailable(strict_client.get("/users"))
-        assert_unavailable(strict_client.post("/users", json=USER))
+        assert_unavailable(strict_client.post("/users", json=ADA))
     finally:
         with test_database.engine.begin() as connection:
             connection.exec_driver_sql("ALTER TABLE hidden RENAME TO users")
@@ -323,6 +323,7 @@ def test_missing_table_returns_503_and_logs_the_upgrade_command(
     assert strict_client.get("/users").status_code == 200
 
 
+@pytest.mark.waiting
 def test_exhausted_pool_returns_503_and_names_the_setting(
     create_production_app: CreateProductionApp,
     database_url: str,
@@ -352,11 +353,11 @@ def address(database_url: str, log_file: Path) -> Iterator[tuple[str, int]]:
             url,
             _,
         ):
-            parts = urlsplit(url)
-            assert parts.hostname and parts.port
-            yield parts.hostname, parts.port
+            host, _, port = url.removeprefix("http://").partition(":")
+            yield host, int(port)
 
 
+@pytest.mark.server
 @pytest.mark.parametrize(
     "request_head, status",
     [
@@ -388,6 +389,7 @@ def test_request_refused_by_gunicorn_has_the_same_shape(
     assert "secret" not in log_file.read_text()
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("chunks", [b"zz\r\n", b"5\r\n{}\r\n", b"-1\r\n\r\n"])
 def test_malformed_chunked_body_returns_400(
     address: tuple[str, int], chunks: bytes

@@ -5,10 +5,13 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import pytest
 from flask_sqlalchemy import SQLAlchemy
 from prometheus_client.parser import text_string_to_metric_families
 
 from devtools.servers import free_port, start_gunicorn
+
+pytestmark = pytest.mark.server
 
 
 def get_text(url: str) -> str:

@@ -14,9 +14,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from project.tests.types import AddUser, CreateProductionApp
+from project.tests.users import ADA
 from project.web.logs import RequestIdFilter, logging_config
-
-ADA = {"username": "ada", "email": "ada@example.com"}
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import time
 
 import psycopg2
+import pytest
 from psycopg2.extensions import connection as PsycopgConnection
 from sqlalchemy import create_engine, exc, make_url
 
@@ -19,6 +20,7 @@ def test_no_hint_advises_to_delete_data() -> None:
     assert not [hint for hint in HINTS.values() if "recreate" in hint]
 
 
+@pytest.mark.waiting
 def test_wait_until_ready_retries_while_the_server_starts(database_url: str) -> None:
     attempts = []
 

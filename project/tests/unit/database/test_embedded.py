@@ -29,6 +29,8 @@ import psutil  # noqa: E402
 from project.database.embedded_server import SOCKET, EmbeddedServer  # noqa: E402
 from project.database.postgres_programs import SYSTEM_USER  # noqa: E402
 
+pytestmark = pytest.mark.server
+
 IS_ROOT = os.geteuid() == 0
 needs_root = pytest.mark.skipif(not IS_ROOT, reason="only root can be another user")
 

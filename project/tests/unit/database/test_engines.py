@@ -83,6 +83,7 @@ def test_api_engine_is_in_autocommit_mode(test_app: Flask) -> None:
         assert driver_connection and driver_connection.autocommit
 
 
+@pytest.mark.waiting
 @pytest.mark.parametrize("bind", [None, AUTOCOMMIT])
 def test_dead_idle_connection_is_replaced(test_app: Flask, bind: str | None) -> None:
     engine = db.engines[bind]

@@ -24,6 +24,8 @@ try:
 except DatabaseNotConfigured:
     pytest.skip("psql is not installed", allow_module_level=True)
 
+pytestmark = pytest.mark.subprocess
+
 # Prints the command line and the password that psql was started with.
 SHOW_PROCESS = r"""\! tr '\0' ' ' < /proc/$PPID/cmdline; echo; echo $PGPASSWORD"""
 SLEEP = """

@@ -3,11 +3,9 @@
 import pytest
 
 from project import create_app
-from project.admin.passwords import hash_password
 from project.config import DevelopmentConfig, ProductionConfig, load_config
 from project.server.startup import startup_warnings
-
-HASH = hash_password("correct horse battery")
+from project.tests.passwords import PASSWORD_HASH
 
 
 @pytest.mark.parametrize(
@@ -42,9 +40,12 @@ def test_development_settings_warn_that_they_are_not_meant_for_production() -> N
             {"ADMIN_USERNAME": "x", "SECRET_KEY": "x" * 16},
             "also set ADMIN_PASSWORD",
         ),
-        ({"ADMIN_USERNAME": "x", "ADMIN_PASSWORD": HASH}, "also set SECRET_KEY"),
         (
-            {"ADMIN_PASSWORD": HASH, "SECRET_KEY": "x" * 16},
+            {"ADMIN_USERNAME": "x", "ADMIN_PASSWORD": PASSWORD_HASH},
+            "also set SECRET_KEY",
+        ),
+        (
+            {"ADMIN_PASSWORD": PASSWORD_HASH, "SECRET_KEY": "x" * 16},
             "also set ADMIN_USERNAME",
         ),
     ],

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 # Runs in its own process, since it makes every socket cooperative. 100 requests arrive
 # while the event loop is busy, so that the loop sees them and the end of the keep-alive
 # time in the same iteration.
@@ -12,6 +14,7 @@ monkey.patch_all()
 import os, socket
 import gevent
 from gevent.monkey import get_original
+import pytest
 from project.server.worker import DrainingWorker
 
 class Config:
@@ -43,6 +46,7 @@ print(served.count(True), served.count(False))
 """
 
 
+@pytest.mark.subprocess
 def test_pending_request_is_served_when_idle_connections_close() -> None:
     result = subprocess.run(
         [sys.executable, "-c", RACE], capture_output=True, text=True, timeout=60

@@ -29,14 +29,12 @@ def engine(test_database: SQLAlchemy) -> Engine:
     return engine
 
 
-def count_blocks(engine: Engine, statement: str, parameters: dict[str, Any]) -> int:
-    """Return the number of table and index blocks that a statement reads."""
+def explain(engine: Engine, statement: str, parameters: dict[str, Any]) -> Any:
+    """Execute a statement and return its plan, with the blocks that it has read."""
     explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}"
     with engine.connect() as connection:
         result = connection.exec_driver_sql(explain, parameters).scalar_one()
-    plan = (json.loads(result) if isinstance(result, str) else result)[0]["Plan"]
-    assert plan["Actual Rows"] > 0
-    return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+    return (json.loads(result) if isinstance(result, str) else result)[0]["Plan"]
 
 
 @pytest.mark.parametrize(
@@ -56,4 +54,6 @@ def count_blocks(engine: Engine, statement: str, parameters: dict[str, Any]) -> 
 )
 def test_page_reads_few_blocks(engine: Engine, query: dict[str, Any]) -> None:
     statement = queries.select_page("email" in query, "active" in query)
-    assert count_blocks(engine, statement, DEFAULTS | query) < 10
+    plan = explain(engine, statement, DEFAULTS | query)
+    assert plan["Actual Rows"] > 0
+    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 10

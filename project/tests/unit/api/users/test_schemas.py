@@ -22,6 +22,7 @@ EDGE_CHARACTERS = st.sampled_from(
 LONG = "a" * 126
 
 
+@pytest.mark.generated
 @settings(derandomize=True, database=None, max_examples=100, deadline=None)
 @given(st.from_regex(schemas.PLAIN_EMAIL, fullmatch=True))
 def test_plain_email_passes_the_full_check(email: str) -> None:
@@ -50,6 +51,7 @@ def matches_pattern(username: str) -> bool:
     return bool(re.search(username_adapter.json_schema()["pattern"], username))
 
 
+@pytest.mark.generated
 @settings(derandomize=True, database=None, max_examples=500, deadline=None)
 @given(st.text(EDGE_CHARACTERS | st.characters(codec="utf-8"), max_size=8))
 def test_username_pattern_matches_accepted_usernames(username: str) -> None:

@@ -2,10 +2,13 @@
 
 import platform
 from importlib import metadata
+from pathlib import Path
 
 import click
+from dotenv import load_dotenv
 from flask import Flask
 from flask.cli import FlaskGroup, ScriptInfo
+from flask.helpers import get_load_dotenv
 
 
 class ServiceGroup(FlaskGroup):
@@ -56,6 +59,9 @@ cli = ServiceGroup(
 )
 
 if __name__ == "__main__":
+    # .flaskenv refers to PORT, and Flask reads .env after it.
+    if get_load_dotenv():
+        load_dotenv(Path(__file__).parent / ".env")
     cli()
 else:
     app = load_app()

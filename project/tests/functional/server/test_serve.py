@@ -152,14 +152,28 @@ def test_development_server_survives_a_syntax_error(checkout: Path) -> None:
         wait_for_text(f"{url}/ping", "fixed!")
 
 
-@pytest.mark.parametrize("program", [["manage.py"], ["-m", "flask"]])
-def test_port_in_use_is_reported_with_the_option(program: list[str]) -> None:
+@pytest.mark.parametrize(
+    "program, source",
+    [
+        (["manage.py"], "environment"),
+        (["manage.py"], ".env"),
+        (["-m", "flask"], "environment"),
+    ],
+)
+def test_port_in_use_is_reported_with_the_option(
+    checkout: Path, program: list[str], source: str
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])
+        if source == ".env":
+            (checkout / ".env").write_text(f"PORT={port}\n")
+            variables = {}
+        else:
+            variables = {"PORT": port}
         failed = subprocess.run(
             [sys.executable, *program, "run"],
-            cwd=ROOT,
-            env=clean_environment() | {"PORT": port},
+            cwd=checkout,
+            env=clean_environment() | variables,
             capture_output=True,
             text=True,
         )

@@ -130,7 +130,8 @@ def wait_for_text(url: str, text: str) -> None:
     deadline = time.monotonic() + START_TIMEOUT
     body = ""
     while text not in body:
-        assert time.monotonic() < deadline, body
+        if time.monotonic() > deadline:
+            raise TimeoutError(body)
         time.sleep(0.1)
         request = urllib.request.Request(url, headers={"Accept": "text/html"})
         try:

@@ -103,8 +103,8 @@ def read_line(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-def error_of(folder: Path) -> str:
-    """Return the error of a server that does not start."""
+def assert_start_refused(folder: Path) -> str:
+    """Start a server, which fails with an error of one line; return the error."""
     with pytest.raises(DatabaseNotConfigured) as error:
         EmbeddedServer(folder).open()
     message = str(error.value)
@@ -275,7 +275,7 @@ def test_root_is_warned(data: Path, caplog: pytest.LogCaptureFixture) -> None:
 def test_folder_that_is_not_writable(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     try:
-        message = error_of(tmp_path / "data")
+        message = assert_start_refused(tmp_path / "data")
         assert "Permission denied" in message
         assert "sudo chown -R $(whoami)" in message
     finally:
@@ -285,33 +285,33 @@ def test_folder_that_is_not_writable(tmp_path: Path) -> None:
 def test_folder_with_other_files_is_kept(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data/notes").write_text("")
-    assert "not empty" in error_of(tmp_path / "data")
+    assert "not empty" in assert_start_refused(tmp_path / "data")
     assert (tmp_path / "data/notes").exists()
 
 
 def test_folder_that_cannot_be_created(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert "set DATABASE_URL" in error_of(tmp_path / "file" / "data")
+    assert "set DATABASE_URL" in assert_start_refused(tmp_path / "file" / "data")
 
 
 @needs_root
 def test_folder_of_another_user(data: Path) -> None:
     os.chown(data, pwd.getpwnam("nobody").pw_uid, -1)
-    message = error_of(data)
+    message = assert_start_refused(data)
     assert f"{data} belongs to the user with the id {data.stat().st_uid}" in message
     assert f"sudo chown -R {SYSTEM_USER} '{data}'" in message
 
 
 def test_data_of_another_version(data: Path) -> None:
     (data / "PG_VERSION").write_text("16\n")
-    message = error_of(data)
+    message = assert_start_refused(data)
     assert "initialized by PostgreSQL version 16" in message
     assert str(data / "log") in message
 
 
 def test_incomplete_data(data: Path) -> None:
     (data / "global" / "pg_control").unlink()
-    message = error_of(data)
+    message = assert_start_refused(data)
     assert "pg_control" in message
     assert f"to start with an empty database, delete {data}" in message
 

@@ -113,9 +113,6 @@ GROUP = Field(
 )
 
 
-FORMAT_CHECKS = [("black", "--check"), ("isort", "--check"), ("flake8",)]
-
-
 class ProjectCopy:
     """A copy of the project with a database of its own."""
 
@@ -201,9 +198,7 @@ def test_documented_procedure_adds_a_field(
     versions = project_copy.folder / "migrations/versions"
     next_number = f"{len(list(versions.glob('*.py'))) + 1:04}"
     project_copy.run("manage.py", "db", "migrate", "-m", f"Add {field.name}")
-    [migration] = versions.glob(f"{next_number}_*.py")
-    for check in FORMAT_CHECKS:
-        project_copy.run("-m", *check, str(migration))
+    assert len(list(versions.glob(f"{next_number}_*.py"))) == 1
     # With the two users in the table.
     project_copy.run("manage.py", "db", "upgrade")
     output = project_copy.run(

@@ -40,9 +40,16 @@ def test_commands_can_be_called_in_every_way_of_flask(
     assert listed.returncode == 0, listed.stderr
     for command in COMMANDS:
         assert f"\n  {command} " in listed.stdout
-    # `db` is a command of an extension, which the application has to initialize.
-    current = run_python(*program, "db", "current", **variables)
-    assert current.returncode == 0, current.stderr
+
+
+@pytest.mark.parametrize("application", ["project", "manage.py"])
+def test_commands_of_extensions_work_with_the_flask_command(
+    application: str, database_url: str
+) -> None:
+    """`create_app` initializes Flask-Migrate for a command line only."""
+    command = ("-m", "flask", "--app", application, "db", "current")
+    result = run_python(*command, DATABASE_TEST_URL=database_url)
+    assert result.returncode == 0, result.stderr
 
 
 def test_flask_command_reports_an_unreachable_server_in_one_line() -> None:

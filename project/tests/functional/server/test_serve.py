@@ -80,18 +80,6 @@ def postgres_process(checkout: Path) -> psutil.Process | None:
     return psutil.Process(int(pid_file.read_text().split()[0]))
 
 
-def test_serve_prints_its_urls_and_keeps_its_users(checkout: Path) -> None:
-    with serve(checkout) as (url, _):
-        assert_user_added(url, 1)
-    printed = (checkout / "output").read_text()
-    assert "Database: postgresql:///users_dev (embedded)" in printed
-    assert f"Users: {url}/users" in printed
-    assert f"curl -i {url}/users" in printed
-    assert f"{url}/docs" in printed
-    with serve(checkout) as (url, _):
-        assert fetch_usernames(url) == ["user 1"]
-
-
 def test_deleted_data_is_explained_and_the_server_stops(checkout: Path) -> None:
     with serve(checkout) as (url, process):
         assert_user_added(url, 1)
@@ -105,8 +93,6 @@ def test_deleted_data_is_explained_and_the_server_stops(checkout: Path) -> None:
     assert "was deleted while the server was running: restart" in printed
     assert "Traceback" not in printed
     assert server and not server.is_running()
-    with serve(checkout) as (url, _):
-        assert fetch_usernames(url) == []
 
 
 def test_kill_loses_no_user_whose_request_was_answered(checkout: Path) -> None:

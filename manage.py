@@ -1,6 +1,7 @@
 """The application for a WSGI server (`manage:app`), and the command line."""
 
 import platform
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -61,7 +62,10 @@ cli = ServiceGroup(
 if __name__ == "__main__":
     # .flaskenv refers to PORT, and Flask reads .env after it.
     if get_load_dotenv():
-        load_dotenv(Path(__file__).parent / ".env")
+        try:
+            load_dotenv(Path(__file__).parent / ".env")
+        except (OSError, UnicodeDecodeError) as error:
+            sys.exit(f"Error: .env cannot be read ({error}): correct it")
     cli()
 else:
     app = load_app()

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 
 from project import db
 from project.database import migrations
-from project.database.availability import explain_unavailable
+from project.database.commands import explain_errors
 from project.database.schema import SchemaError
 
 # The key of the advisory lock. Concurrent upgrades wait for each other, and the second
@@ -102,10 +102,5 @@ def run() -> None:
             run_online(connection)
 
 
-try:
+with explain_errors():
     run()
-except Exception as error:
-    explanation = explain_unavailable(error)
-    if explanation is None:
-        raise
-    raise click.ClickException(explanation) from error

@@ -10,8 +10,7 @@ from flask.cli import run_command
 from flask_sqlalchemy import SQLAlchemy
 from werkzeug.serving import is_running_from_reloader, select_address_family
 
-from project.database.availability import explain_unavailable
-from project.database.commands import database_name
+from project.database.commands import database_name, explain_errors
 from project.database.migrations import init_migrate, upgrade
 from project.web.logs import configure_logging
 
@@ -24,7 +23,8 @@ def init_app(app: Flask, db: SQLAlchemy) -> None:
     if context.command is run_command:
         # As PID 1 of a container the process would ignore SIGTERM without a handler.
         # Elsewhere the default handler would leave the embedded server running.
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda *_: sys.exit(0))
         # The reloader runs the command again in a child process after each change.
         if not is_running_from_reloader():
             prepare_development_server(app, db, **context.params)
@@ -36,23 +36,18 @@ def prepare_development_server(
     """Upgrade the schema of an embedded database, and print the service's URLs.
 
     Args:
-        options: further options of `flask run`, which are not used.
+        options: the other options of `flask run`.
 
     Raises:
         ClickException: the port or the database is not available.
     """
     check_port(host, port)
     with app.app_context():
-        try:
-            if app.config["USES_EMBEDDED_DATABASE"]:
-                with db.engine.begin() as connection:
-                    upgrade(connection)
-        except Exception as error:
-            explanation = explain_unavailable(error)
-            if explanation is None:
-                raise
-            raise click.ClickException(explanation) from error
-        print_urls(f"http://{host}:{port}")
+        if app.config["USES_EMBEDDED_DATABASE"]:
+            with explain_errors(), db.engine.begin() as connection:
+                upgrade(connection)
+        scheme = "https" if options.get("cert") else "http"
+        print_urls(f"{scheme}://{host}:{port}")
 
 
 def check_port(host: str, port: int) -> None:
@@ -61,7 +56,10 @@ def check_port(host: str, port: int) -> None:
     Werkzeug's own message does not name the option, and comes after the database has
     been started.
     """
-    with socket.socket(select_address_family(host, port)) as listener:
+    family = select_address_family(host, port)
+    if family == socket.AF_UNIX:
+        return
+    with socket.socket(family) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))

@@ -1,7 +1,8 @@
 """The commands that manage the database."""
 
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 import click
@@ -16,22 +17,29 @@ from project.database.psql import open_psql
 from project.database.schema import count_rows
 
 
+@contextmanager
+def explain_errors() -> Iterator[None]:
+    """Let a command line report an unavailable database in one line.
+
+    Raises:
+        ClickException: the database is not available.
+    """
+    try:
+        yield
+    except Exception as error:
+        explanation = explain_unavailable(error)
+        if explanation is None:
+            raise
+        raise click.ClickException(explanation) from error
+
+
 class DatabaseCommand(click.Command):
     """A command that reports an unavailable database in one line."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command.
-
-        Raises:
-            ClickException: the database is not available.
-        """
-        try:
+        """Run the command."""
+        with explain_errors():
             return super().invoke(ctx)
-        except Exception as error:
-            explanation = explain_unavailable(error)
-            if explanation is None:
-                raise
-            raise click.ClickException(explanation) from error
 
 
 def init_app(app: Flask) -> None:

@@ -4,6 +4,7 @@ import atexit
 import logging
 import os
 import sys
+import threading
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,9 +28,10 @@ log = logging.getLogger(__name__)
 
 # The servers that this process uses, by their folder.
 servers: "dict[Path, EmbeddedServer]" = {}
+start_lock = threading.Lock()
 
 
-def open_server(folder: Path, keep: bool = True) -> "EmbeddedServer":
+def open_server(folder: Path) -> "EmbeddedServer":
     """Start a server, or find it running. `close` ends the use of it.
 
     Raises:
@@ -47,13 +49,13 @@ def open_server(folder: Path, keep: bool = True) -> "EmbeddedServer":
     # psutil, which this module imports, is installed with the programs.
     from project.database.embedded_server import EmbeddedServer
 
-    server = EmbeddedServer(folder, keep)
+    server = EmbeddedServer(folder)
     server.open()
     return server
 
 
 @cache
-def start(folder: Path, database: str, keep: bool = True) -> str:
+def start(folder: Path, database: str) -> str:
     """Start a server, or find it running, and return the URL of a database.
 
     The server listens on a Unix socket only. It stops when the last process that
@@ -62,17 +64,18 @@ def start(folder: Path, database: str, keep: bool = True) -> str:
     Args:
         folder: the server's data; created if it is missing.
         database: created if it is missing.
-        keep: False deletes the data when the server stops.
 
     Raises:
         DatabaseNotConfigured: the server does not start; the message contains the
             cause and a remedy.
     """
     path = folder.resolve()
-    if path not in servers:
-        servers[path] = open_server(path, keep)
-    create_database(servers[path].url(), database)
-    return servers[path].url(database)
+    # Threads may open their first connections at the same time.
+    with start_lock:
+        if path not in servers:
+            servers[path] = open_server(path)
+        create_database(servers[path].url(), database)
+        return servers[path].url(database)
 
 
 def raise_if_deleted(folder: Path) -> None:
@@ -105,9 +108,12 @@ def forget_servers() -> None:
 
     A child process that calls `start` uses the server itself.
     """
+    global start_lock
     for server in servers.values():
         os.close(server.users_descriptor)
     servers.clear()
+    # Another thread of the parent may have held the lock.
+    start_lock = threading.Lock()
     start.cache_clear()
 
 

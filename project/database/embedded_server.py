@@ -14,7 +14,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -31,6 +31,7 @@ SOCKET = f".s.PGSQL.{PORT}"
 TIMEOUT = 60
 # The mode 0700.
 PRIVATE = stat.S_IRWXU
+TMP = Path("/tmp")
 
 log = logging.getLogger(__name__)
 
@@ -50,16 +51,14 @@ class EmbeddedServer:
 
     Args:
         folder: the data directory; created if it is missing.
-        keep: False deletes the data when the server stops.
     """
 
-    def __init__(self, folder: Path, keep: bool = True) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
-        self.keep = keep
         self.user = server_user()
         self.log_file = self.folder / "log"
         # Locked while a process starts or stops the server. It exists before the data.
-        self.start_lock = self.folder.with_name(f"{folder.name}.lock")
+        self.start_lock = self.folder.with_name(f"{self.folder.name}.lock")
         # Each process that uses the server has a shared lock.
         self.users_lock = self.folder / "users.lock"
 
@@ -78,7 +77,7 @@ class EmbeddedServer:
                 self.postmaster = self.find_postmaster() or self.launch()
                 self.raise_if_open_to_others()
                 self.folder_status = self.folder.stat()
-                self.users_descriptor = open_lock_file(self.users_lock)
+                self.users_descriptor = open_private_file(self.users_lock)
                 fcntl.flock(self.users_descriptor, fcntl.LOCK_SH)
         except OSError as error:
             raise DatabaseNotConfigured(
@@ -89,19 +88,22 @@ class EmbeddedServer:
 
     def close(self) -> None:
         """End the use of the server. The last process stops it."""
-        deleted = self.is_deleted()
-        process, socket_folder = self.postmaster
-        with nullcontext() if deleted else self.lock_start():
-            if try_exclusive(self.users_descriptor):
-                # Without its data, the server cannot shut down in an orderly way.
-                stop_signal = signal.SIGQUIT if deleted else signal.SIGINT
-                if process.is_running():
-                    process.send_signal(stop_signal)
-                    psutil.wait_procs([process], timeout=TIMEOUT)
-                shutil.rmtree(socket_folder, ignore_errors=True)
-                if not self.keep:
-                    shutil.rmtree(self.folder, ignore_errors=True)
-        os.close(self.users_descriptor)
+        try:
+            if self.is_deleted():
+                if try_exclusive(self.users_descriptor):
+                    # Without its data, it cannot shut down in an orderly way.
+                    send_signal(self.postmaster.process, signal.SIGQUIT)
+                    shutil.rmtree(self.postmaster.socket_folder, ignore_errors=True)
+                return
+            with self.lock_start():
+                # Another process may have started it again after it was killed.
+                postmaster = self.find_postmaster()
+                if postmaster and try_exclusive(self.users_descriptor):
+                    send_signal(postmaster.process, signal.SIGINT)
+                    wait_until_ended(postmaster.process)
+                    shutil.rmtree(postmaster.socket_folder, ignore_errors=True)
+        finally:
+            os.close(self.users_descriptor)
 
     def url(self, database: str = "postgres") -> str:
         """Return the URL of a database."""
@@ -122,7 +124,7 @@ class EmbeddedServer:
         Raises:
             TimeoutError: another process holds the lock for longer than TIMEOUT.
         """
-        descriptor = open_lock_file(self.start_lock)
+        descriptor = open_private_file(self.start_lock)
         try:
             deadline = time.monotonic() + TIMEOUT
             while not try_exclusive(descriptor):
@@ -174,8 +176,9 @@ class EmbeddedServer:
             try:
                 lines = (self.folder / "postmaster.pid").read_text().splitlines()
                 process = psutil.Process(int(lines[0]))
-                # After a reboot, another program may have the number.
-                if process.name() != "postgres":
+                # Another program may have the number of a killed server. The folder of
+                # the socket is unique, and is an argument of the server.
+                if lines[4] not in process.cmdline():
                     return None
                 if lines[7].strip() == "ready":
                     return Postmaster(process, Path(lines[4]))
@@ -195,9 +198,9 @@ class EmbeddedServer:
         # With the number of another program in it, the server would not start.
         (self.folder / "postmaster.pid").unlink(missing_ok=True)
         # In /tmp, because the path of a socket is limited to some 100 bytes.
-        socket_folder = Path(tempfile.mkdtemp(prefix="postgres_", dir="/tmp"))
+        socket_folder = Path(tempfile.mkdtemp(prefix="postgres_", dir=TMP))
         os.chown(socket_folder, self.user.pw_uid, self.user.pw_gid)
-        with self.log_file.open("a+") as log_file:
+        with os.fdopen(open_private_file(self.log_file, os.O_APPEND), "a+") as log_file:
             start = log_file.tell()
             run_program(
                 *("pg_ctl", "start", "-w", "-t", str(TIMEOUT)),
@@ -211,7 +214,7 @@ class EmbeddedServer:
             messages = log_file.read()
         postmaster = self.find_postmaster()
         if postmaster is None:
-            socket_folder.rmdir()
+            shutil.rmtree(socket_folder, ignore_errors=True)
             raise DatabaseNotConfigured(
                 f"the embedded PostgreSQL does not start ({find_cause(messages)}):"
                 f" see {self.log_file}; to start with an empty database, delete"
@@ -248,19 +251,22 @@ class EmbeddedServer:
         """
         process, folder = self.postmaster
         status = folder.lstat()
-        if (
-            status.st_uid != self.user.pw_uid
-            or status.st_mode != stat.S_IFDIR | PRIVATE
-        ):
+        is_private = status.st_mode == stat.S_IFDIR | PRIVATE
+        # Other users cannot replace a folder in /tmp, which is sticky.
+        if (folder.parent, status.st_uid) != (TMP, self.user.pw_uid) or not is_private:
             raise DatabaseNotConfigured(
                 f"other users can access the embedded PostgreSQL's socket in {folder}:"
                 f" stop the server with `kill -INT {process.pid}`, and try again"
             )
 
 
-def open_lock_file(path: Path) -> int:
-    """Open a file, created if it is missing, and return its descriptor."""
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+def open_private_file(path: Path, flags: int = 0) -> int:
+    """Open a file, created if it is missing, and return its descriptor.
+
+    It refuses a link: the server's user can write to the folder, and root would follow
+    the link.
+    """
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | flags, 0o600)
 
 
 def try_exclusive(descriptor: int) -> bool:
@@ -270,6 +276,26 @@ def try_exclusive(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def send_signal(process: psutil.Process, number: signal.Signals) -> None:
+    """Send a signal, unless the process has ended."""
+    with suppress(psutil.NoSuchProcess):
+        process.send_signal(number)
+
+
+def wait_until_ended(process: psutil.Process) -> None:
+    """Wait until a process has ended. It may exist longer, until its parent notices.
+
+    Raises:
+        TimeoutError: it has not ended within TIMEOUT.
+    """
+    deadline = time.monotonic() + TIMEOUT
+    with suppress(psutil.NoSuchProcess):
+        while process.status() != psutil.STATUS_ZOMBIE:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the process {process.pid} does not end")
+            time.sleep(0.05)
 
 
 def find_cause(messages: str) -> str:

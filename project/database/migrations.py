@@ -30,6 +30,8 @@ def init_migrate(app: Flask, db: SQLAlchemy) -> None:
     from flask_migrate import Migrate
 
     Migrate(app, db, directory=str(MIGRATIONS))
+    # Alembic's hook for new migrations, process_revision_directives, is not called for
+    # `db merge`, and cannot tell an id that was given from a random one.
     group = cast(click.Group, app.cli.commands["db"])
     for name in ("migrate", "revision", "merge"):
         for option in group.commands[name].params:

@@ -53,7 +53,7 @@ def server_user() -> pwd.struct_passwd:
         if os.geteuid() != 0:
             return pwd.getpwuid(os.geteuid())
         if SYSTEM_USER not in {user.pw_name for user in pwd.getpwall()}:
-            subprocess.run(USERADD, capture_output=True)
+            subprocess.run(USERADD)
         return pwd.getpwnam(SYSTEM_USER)
     except (KeyError, OSError) as error:
         raise DatabaseNotConfigured(
@@ -104,6 +104,6 @@ def run_program(
         )
     except FileNotFoundError as error:
         raise DatabaseNotConfigured(
-            f"PostgreSQL cannot run as root ({error}): run this command as an ordinary"
-            " user, or set DATABASE_URL"
+            f"the embedded PostgreSQL cannot start ({error}): run `pipenv sync --all`,"
+            " or as root run this command as an ordinary user, or set DATABASE_URL"
         ) from error

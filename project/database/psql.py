@@ -11,11 +11,12 @@ from psycopg2.extensions import make_dsn
 
 from project.database.availability import DatabaseNotConfigured
 
-# The others would limit psql, as statement_timeout does, or an older psql lacks them.
-# Every user of the machine can read the command line, so it contains no password.
+# The connection parameters that psql gets. Others would limit it, as statement_timeout
+# does, or are unknown to older versions of it. Every user of the machine can read the
+# command line, so it contains no password.
 PARAMETERS = (
-    *("host", "port", "user", "dbname", "target_session_attrs"),
-    *("sslmode", "sslrootcert", "sslcert", "sslkey"),
+    *("host", "hostaddr", "port", "user", "dbname", "target_session_attrs"),
+    *("sslmode", "sslrootcert", "sslcert", "sslkey", "channel_binding"),
 )
 
 

@@ -49,8 +49,8 @@ def database_url(worker_id: str) -> Iterator[str]:
     """URL of the test database, which no other process uses.
 
     It is DATABASE_TEST_URL; with `pytest -n`, each process has a database of its own on
-    that server. Without DATABASE_TEST_URL, the database is on an embedded server, which
-    keeps its data folder: initializing one takes longer than most tests.
+    that server, for one run at a time. Without DATABASE_TEST_URL, the database is on an
+    embedded server, which keeps its data: initializing it takes longer than most tests.
     """
     server_url = os.environ.get("DATABASE_TEST_URL")
     name = f"users_{worker_id}_test"

@@ -27,6 +27,8 @@ else:
         "psutil", reason="psutil comes with the embedded PostgreSQL: not installed"
     )
 
+from project.database.embedded_server import wait_until_ended  # noqa: E402
+
 pytestmark = pytest.mark.server
 # `start_process` sets PORT, which .flaskenv passes to Flask.
 SERVE = [sys.executable, "manage.py", "run"]
@@ -92,7 +94,8 @@ def test_deleted_data_is_explained_and_the_server_stops(checkout: Path) -> None:
     printed = (checkout / "output").read_text()
     assert "was deleted while the server was running: restart" in printed
     assert "Traceback" not in printed
-    assert server and not server.is_running()
+    assert server
+    wait_until_ended(server)
 
 
 def test_kill_loses_no_user_whose_request_was_answered(checkout: Path) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -24,9 +25,11 @@ pytest.importorskip(
     "psutil", reason="psutil comes with the embedded PostgreSQL: not installed"
 )
 
-import psutil  # noqa: E402
-
-from project.database.embedded_server import SOCKET, EmbeddedServer  # noqa: E402
+from project.database.embedded_server import (  # noqa: E402
+    SOCKET,
+    EmbeddedServer,
+    wait_until_ended,
+)
 from project.database.postgres_programs import SYSTEM_USER  # noqa: E402
 
 pytestmark = pytest.mark.server
@@ -216,17 +219,45 @@ def test_start_after_a_kill_during_initdb(tmp_path: Path) -> None:
     assert not (tmp_path / "data.new").exists()
 
 
-def test_start_after_a_reboot_when_another_program_has_the_pid(data: Path) -> None:
-    lines = [os.getpid(), data, 0, 5432, "/tmp/gone", "", "", "ready"]
+@pytest.mark.parametrize("program", ["python", "postgres"])
+def test_start_after_a_reboot_when_another_program_has_the_pid(
+    data: Path, server: EmbeddedServer, program: str
+) -> None:
+    other = server.postmaster.process.pid
+    pid = os.getpid() if program == "python" else other
+    lines = [pid, data, 0, 5432, "/tmp/gone", "", "", "ready"]
     (data / "postmaster.pid").write_text("".join(f"{line}\n" for line in lines))
     shutil.chown(data / "postmaster.pid", data.stat().st_uid)
-    with closing(embedded.open_server(data)) as server:
-        psycopg2.connect(server.url()).close()
+    with closing(embedded.open_server(data)) as started:
+        assert started.postmaster.process.pid != other
+        psycopg2.connect(started.url()).close()
+    psycopg2.connect(server.url()).close()
 
 
-def test_close_without_keep_deletes_the_data(data: Path) -> None:
-    embedded.open_server(data, keep=False).close()
-    assert not data.exists()
+def test_last_process_stops_a_server_that_another_one_started_again(data: Path) -> None:
+    first = embedded.open_server(data)
+    process = first.postmaster.process
+    children = process.children(recursive=True)
+    process.kill()
+    for ended in (process, *children):
+        wait_until_ended(ended)
+    second = embedded.open_server(data)
+    second.close()
+    psycopg2.connect(second.url()).close()
+    first.close()
+    assert not (data / "postmaster.pid").exists()
+
+
+def test_threads_of_a_process_share_the_use_of_a_server(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "servers", {})
+    with ThreadPoolExecutor(4) as pool:
+        urls = list(pool.map(embedded.start, [data] * 4, ["users_dev"] * 4))
+    assert len(set(urls)) == 1
+    # A second use would keep the server running.
+    embedded.close_servers()
+    assert not (data / "postmaster.pid").exists()
 
 
 def test_close_after_the_folder_was_deleted_stops_the_server(data: Path) -> None:
@@ -236,7 +267,7 @@ def test_close_after_the_folder_was_deleted_stops_the_server(data: Path) -> None
     # A new server in the same place is not affected.
     with closing(embedded.open_server(data)) as successor:
         server.close()
-        assert not psutil.pid_exists(server.postmaster.process.pid)
+        wait_until_ended(server.postmaster.process)
         psycopg2.connect(successor.url()).close()
 
 

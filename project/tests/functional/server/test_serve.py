@@ -89,7 +89,7 @@ def test_deleted_data_is_explained_and_the_server_stops(checkout: Path) -> None:
         shutil.rmtree(checkout / "instance")
         assert send(f"{url}/users").status == 503
         assert send(f"{url}/ping").status == 200
-        process.send_signal(signal.SIGINT)
+        process.terminate()
         process.wait(START_TIMEOUT)
     printed = (checkout / "output").read_text()
     assert "was deleted while the server was running: restart" in printed

@@ -129,15 +129,6 @@ def test_wrong_setting_is_reported_in_one_line(command: list[str]) -> None:
     assert len(failed.stderr.splitlines()) == 1
 
 
-def test_psql_connects_to_the_database(database_url: str) -> None:
-    arguments = ("psql", "-Atc", "SELECT 6 * 7")
-    result = run_manage(*arguments, DATABASE_TEST_URL=database_url)
-    assert (result.returncode, result.stdout) == (0, "42\n")
-    failed = run_manage("psql", "-c", "wrong", DATABASE_TEST_URL=database_url)
-    assert failed.returncode == 1
-    assert "syntax error" in failed.stderr
-
-
 def test_shell_provides_app_db_and_user(database_url: str) -> None:
     shell = run_python(
         "manage.py",

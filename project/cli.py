@@ -65,8 +65,9 @@ def check_port(host: str, port: int) -> None:
             listener.bind((host, port))
         except OSError as error:
             raise click.ClickException(
-                f"cannot listen on {host}:{port} ({error.strerror}): stop the program"
-                " that uses the port, or choose another one with --port or PORT"
+                f"cannot listen on {host}:{port} ({error.strerror}): choose another"
+                " address with --host, or another port with --port or PORT, or stop the"
+                " program that uses the port"
             ) from error
 
 

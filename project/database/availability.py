@@ -30,7 +30,10 @@ HINTS: dict[type[Exception], str] = {
         " try again; if it is another application's, point DATABASE_URL to another"
         " database"
     ),
-    errors.UndefinedColumn: f"the schema is out of date: {MIGRATE}",
+    errors.UndefinedColumn: (
+        f"the schema is out of date: {MIGRATE} (after a change of the models, first"
+        " `python manage.py db migrate`)"
+    ),
     errors.UndefinedFunction: f"the schema is out of date: {MIGRATE}",
     errors.InvalidColumnReference: f"the schema is out of date: {MIGRATE}",
     errors.InsufficientPrivilege: "grant the missing privileges to the database role",

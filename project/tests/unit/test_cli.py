@@ -38,7 +38,7 @@ def test_unavailable_database_is_explained(
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
 def test_port_in_use_is_explained(host: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        with pytest.raises(click.ClickException, match="another one with --port"):
+        with pytest.raises(click.ClickException, match="another port with --port"):
             check_port(host, listener.getsockname()[1])
 
 

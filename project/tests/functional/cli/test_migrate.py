@@ -20,6 +20,10 @@ from project.database import migrations
 from project.tests.functional.cli.helpers import assert_one_line_error
 from project.tests.types import RunCommand
 
+VERSIONS = ROOT / "migrations/versions"
+HEAD = max(path.name.split("_")[0] for path in VERSIONS.glob("[0-9]*.py"))
+FIRST, SECOND, THIRD = (f"{int(HEAD) + new:04}" for new in (1, 2, 3))
+
 # The commands run the formatters.
 pytestmark = pytest.mark.subprocess
 
@@ -93,9 +97,9 @@ def test_migrate_writes_the_next_number(
     users.append_column(sa.Column("settings", JSONB, server_default="{}"))
     message = f"Add {', '.join(['a phone'] * 12)}"
     result = run_command("db", "migrate", "-m", message, app=upgraded_app)
-    [path] = versions.glob("0003_*.py")
+    [path] = versions.glob(f"{FIRST}_*.py")
     text = assert_written(result, versions, path.name)
-    assert 'revision = "0003"\ndown_revision = "0002"' in text
+    assert f'revision = "{FIRST}"\ndown_revision = "{HEAD}"' in text
     assert "from sqlalchemy.dialects import postgresql" in text
     assert f"{__name__}.Phone(length=16)" in text
     assert "###" not in text
@@ -108,7 +112,7 @@ def test_migrate_imports_only_what_it_uses(
 ) -> None:
     sa.Index("users_username_key", users.c.username)
     result = run_command("db", "migrate", "-m", "Add an index", app=upgraded_app)
-    text = assert_written(result, versions, "0003_add_an_index.py")
+    text = assert_written(result, versions, f"{FIRST}_add_an_index.py")
     assert "import sqlalchemy" not in text
 
 
@@ -117,7 +121,7 @@ def test_migrate_detects_a_new_default(
 ) -> None:
     users.c.active.server_default = sa.DefaultClause(sa.false())
     result = run_command("db", "migrate", "-m", "Change", app=upgraded_app)
-    assert "alter_column" in assert_written(result, versions, "0003_change.py")
+    assert "alter_column" in assert_written(result, versions, f"{FIRST}_change.py")
 
 
 def test_migrate_accepts_a_revision_id(
@@ -141,9 +145,9 @@ def test_revision_writes_an_empty_migration_with_the_next_number(
     run_command: RunCommand, versions: Path
 ) -> None:
     result = run_command("db", "revision", "-m", 'Fill "x".')
-    text = assert_written(result, versions, "0003_fill_x.py")
+    text = assert_written(result, versions, f"{FIRST}_fill_x.py")
     assert text.startswith('"""Fill "x"."""\n')
-    assert 'revision = "0003"\ndown_revision = "0002"' in text
+    assert f'revision = "{FIRST}"\ndown_revision = "{HEAD}"' in text
 
 
 def test_missing_formatter_is_reported_without_a_traceback(
@@ -153,20 +157,22 @@ def test_missing_formatter_is_reported_without_a_traceback(
     monkeypatch.setattr(compat, "importlib_metadata_get", lambda group: [])
     result = run_command("db", "revision", "-m", "Empty")
     assert isinstance(result.exception, SystemExit)
-    assert (versions / "0003_empty.py").exists()
+    assert (versions / f"{FIRST}_empty.py").exists()
 
 
 def test_two_latest_migrations_are_merged_with_the_next_number(
     run_command: RunCommand, upgraded_app: Flask, versions: Path
 ) -> None:
     assert run_command("db", "revision", "-m", "one").exit_code == 0
-    result = run_command("db", "revision", "-m", "two", "--head", "0002", "--splice")
+    result = run_command("db", "revision", "-m", "two", "--head", f"{HEAD}", "--splice")
     assert result.exit_code == 0
     failed = run_command("db", "upgrade", app=upgraded_app)
-    assert_one_line_error(failed, "0003, 0004", "`python manage.py db merge heads")
+    assert_one_line_error(
+        failed, f"{FIRST}, {SECOND}", "`python manage.py db merge heads"
+    )
     merged = run_command("db", "merge", "heads", "-m", "Merge")
-    text = assert_written(merged, versions, "0005_merge.py")
-    assert 'down_revision = ("0003", "0004")' in text
+    text = assert_written(merged, versions, f"{THIRD}_merge.py")
+    assert f'down_revision = ("{FIRST}", "{SECOND}")' in text
     assert run_command("db", "upgrade", app=upgraded_app).exit_code == 0
 
 
@@ -174,14 +180,18 @@ def test_two_latest_migrations_are_merged_with_the_next_number(
 def test_two_migrations_with_the_same_number_are_reported(
     run_command: RunCommand, upgraded_app: Flask, versions: Path, command: str
 ) -> None:
-    """Two branches have added the migration 0003. Alembic would ignore one of them."""
+    """Two branches have added one. Alembic would ignore one of them."""
     assert run_command("db", "revision", "-m", "one").exit_code == 0
-    text = (versions / "0003_one.py").read_text()
-    (versions / "0003_two.py").write_text(text)
+    text = (versions / f"{FIRST}_one.py").read_text()
+    (versions / f"{FIRST}_two.py").write_text(text)
     failed = run_command("db", *command.split(), app=upgraded_app)
-    assert_one_line_error(failed, "0003_one.py and 0003_two.py", "the next number")
+    assert_one_line_error(
+        failed, f"{FIRST}_one.py and {FIRST}_two.py", "the next number"
+    )
     # Follow the advice.
-    renumbered = re.sub('"0003"', '"0004"', text).replace('"0002"', '"0003"')
-    (versions / "0003_two.py").unlink()
-    (versions / "0004_two.py").write_text(renumbered)
+    renumbered = re.sub(f'"{FIRST}"', f'"{SECOND}"', text).replace(
+        f'"{HEAD}"', f'"{FIRST}"'
+    )
+    (versions / f"{FIRST}_two.py").unlink()
+    (versions / f"{SECOND}_two.py").write_text(renumbered)
     assert run_command("db", "upgrade", app=upgraded_app).exit_code == 0

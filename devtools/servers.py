@@ -38,11 +38,11 @@ def free_port() -> int:
 
 
 def clean_environment() -> dict[str, str]:
-    """Return the environment variables without the service's and Coverage.py's."""
+    """Return the environment variables without the service's."""
     return {
         name: value
         for name, value in os.environ.items()
-        if name not in Environment.model_fields and not name.startswith("COVERAGE_")
+        if name not in Environment.model_fields
     }
 
 

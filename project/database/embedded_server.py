@@ -24,9 +24,7 @@ import psutil
 from project.database.availability import DatabaseNotConfigured
 from project.database.postgres_programs import run_program, server_user
 
-# The first part of the socket's name is fixed.
 PORT = 5432
-SOCKET = f".s.PGSQL.{PORT}"
 # Seconds that the server may take to start, and to stop.
 TIMEOUT = 60
 # The mode 0700.

@@ -69,6 +69,23 @@ PHONE = Field(
     schema_field=SCHEMA_FIELD,
     column=COLUMN,
 )
+TEAM = Field(
+    name="example_team",
+    nullable=False,
+    first="Research",
+    second="Sales",
+    invalid="x" * 65,
+    type_definition="""\
+ExampleTeam = Annotated[
+    str,
+    TrimmedText(64),
+    Field(description="The name of a team.", examples=["Research"]),
+]
+""",
+    schema_field="example_team: ExampleTeam\n",
+    column="example_team: Mapped[str] = mapped_column("
+    'String(64), server_default="none")\n',
+)
 BIRTHDAY = Field(
     name="example_birthday",
     nullable=False,
@@ -167,7 +184,7 @@ def project_copy(
 
 
 @pytest.mark.parametrize(
-    "field", [PHONE, BIRTHDAY, GROUP], ids=lambda field: field.name
+    "field", [PHONE, TEAM, BIRTHDAY, GROUP], ids=lambda field: field.name
 )
 def test_documented_procedure_adds_a_field(
     project_copy: ProjectCopy, field: Field

@@ -10,12 +10,16 @@ from click.testing import Result
 from devtools.servers import ROOT, clean_environment
 from project.tests.users import stored_users
 
+# The number of the latest migration.
+HEAD = max(
+    path.name.split("_")[0] for path in (ROOT / "migrations/versions").glob("[0-9]*.py")
+)
 # The error of PostgreSQL, or of a pgbouncer in front of it, for the database `nowhere`.
 MISSING_DATABASE = 'database "nowhere" does not exist|no such database: nowhere'
 
 
 def environment_without_database() -> dict[str, str]:
-    """Return the tests' environment, coverage included, without a database URL."""
+    """Return the tests' environment without a database URL."""
     return {k: v for k, v in os.environ.items() if not k.startswith("DATABASE_")}
 
 

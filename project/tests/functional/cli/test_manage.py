@@ -66,7 +66,6 @@ def test_command_runs_from_another_folder(database_url: str, tmp_path: Path) -> 
     result = subprocess.run(
         [sys.executable, ROOT / "manage.py", "db", "upgrade"],
         cwd=tmp_path,
-        # Coverage.py would look for its settings in the folder.
         env=clean_environment()
         | {
             "APP_SETTINGS": "project.config.TestingConfig",

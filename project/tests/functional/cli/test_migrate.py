@@ -1,6 +1,5 @@
 """`manage.py db migrate`, `db revision` and `db merge` write numbered migrations."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -17,11 +16,9 @@ from sqlalchemy.dialects.postgresql import JSONB
 from devtools.servers import ROOT
 from project import db
 from project.database import migrations
-from project.tests.functional.cli.helpers import assert_one_line_error
+from project.tests.functional.cli.helpers import HEAD, assert_one_line_error
 from project.tests.types import RunCommand
 
-VERSIONS = ROOT / "migrations/versions"
-HEAD = max(path.name.split("_")[0] for path in VERSIONS.glob("[0-9]*.py"))
 FIRST, SECOND, THIRD = (f"{int(HEAD) + new:04}" for new in (1, 2, 3))
 
 # The commands run the formatters.
@@ -42,10 +39,6 @@ def versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "migrations", tmp_path / "migrations", ignore=ignore)
     monkeypatch.setattr(migrations, "MIGRATIONS", tmp_path / "migrations")
-    # The formatters run in this folder, where Coverage.py would resolve the relative
-    # paths in its settings differently.
-    for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
-        monkeypatch.delenv(name)
     return tmp_path / "migrations" / "versions"
 
 
@@ -164,7 +157,7 @@ def test_two_latest_migrations_are_merged_with_the_next_number(
     run_command: RunCommand, upgraded_app: Flask, versions: Path
 ) -> None:
     assert run_command("db", "revision", "-m", "one").exit_code == 0
-    result = run_command("db", "revision", "-m", "two", "--head", f"{HEAD}", "--splice")
+    result = run_command("db", "revision", "-m", "two", "--head", HEAD, "--splice")
     assert result.exit_code == 0
     failed = run_command("db", "upgrade", app=upgraded_app)
     assert_one_line_error(

@@ -8,7 +8,11 @@ from sqlalchemy import Connection
 from devtools import sql
 from project import create_app, db
 from project.database import commands, migrations
-from project.tests.functional.cli.helpers import assert_one_line_error, stored_emails
+from project.tests.functional.cli.helpers import (
+    HEAD,
+    assert_one_line_error,
+    stored_emails,
+)
 from project.tests.types import AddUser, CreateProductionApp, RunCommand
 
 
@@ -196,4 +200,4 @@ def test_recreate_db_works_on_an_older_schema(
     assert run_command("db", "upgrade", "0001", app=blank_app).exit_code == 0
     assert run_command("recreate_db", app=blank_app).exit_code == 0
     versions = sql.execute(blank_database_url, "TABLE alembic_version")
-    assert versions > [("0001",)]
+    assert versions == [(HEAD,)]

@@ -98,7 +98,9 @@ def test_deleted_data_is_explained_and_the_server_stops(checkout: Path) -> None:
     wait_until_ended(server)
 
 
-def test_kill_loses_no_user_whose_request_was_answered(checkout: Path) -> None:
+def test_serve_prints_its_urls_and_a_kill_loses_no_acknowledged_user(
+    checkout: Path,
+) -> None:
     with serve(checkout) as (url, process):
         for number in range(20):
             assert_user_added(url, number)
@@ -108,6 +110,11 @@ def test_kill_loses_no_user_whose_request_was_answered(checkout: Path) -> None:
         os.kill(process.pid, signal.SIGKILL)
         server.kill()
         psutil.wait_procs([server, *children], timeout=10)
+    printed = (checkout / "output").read_text()
+    assert "Database: postgresql:///users_dev (embedded)" in printed
+    assert f"Users: {url}/users" in printed
+    assert f"curl -i {url}/users" in printed
+    assert f"{url}/docs" in printed
     with serve(checkout) as (url, _):
         assert fetch_usernames(url) == [f"user {number}" for number in range(20)]
     # The killed process must not keep the server running after the last one ends.

@@ -26,7 +26,7 @@ pytest.importorskip(
 )
 
 from project.database.embedded_server import (  # noqa: E402
-    SOCKET,
+    PORT,
     EmbeddedServer,
     wait_until_ended,
 )
@@ -82,7 +82,7 @@ def folder_modes(path: Path) -> dict[Path, int]:
 
 
 def connect_as(user: str, server: EmbeddedServer) -> subprocess.CompletedProcess[str]:
-    path = server.postmaster.socket_folder / SOCKET
+    path = server.postmaster.socket_folder / f".s.PGSQL.{PORT}"
     uid = str(pwd.getpwnam(user).pw_uid)
     return subprocess.run(
         [sys.executable, "-c", CONNECT, uid, path], capture_output=True, text=True

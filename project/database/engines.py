@@ -24,6 +24,7 @@ from sqlalchemy.pool import (
 from project.config import DRIVER, ConfigError, Settings
 from project.database import embedded
 from project.database.availability import DatabaseNotConfigured
+from project.database.pool import FifoPool
 
 AUTOCOMMIT = "autocommit"
 
@@ -66,6 +67,7 @@ def connect_args(settings: Settings) -> dict[str, Any]:
 def engine_options(settings: Settings) -> dict[str, Any]:
     """Return SQLAlchemy's arguments for both engines."""
     return {
+        "poolclass": FifoPool,
         "pool_size": settings.DATABASE_POOL_SIZE,
         "max_overflow": 0,
         "pool_timeout": settings.DATABASE_POOL_TIMEOUT,

@@ -75,6 +75,8 @@ def logging_config(level: str, format: str) -> dict[str, Any]:
         },
         "root": {"level": level, "handlers": ["stderr"]},
         "loggers": {
+            # SQLAlchemy's messages about the pool.
+            "project.database.pool": {"level": "WARNING"},
             # The migrations report their progress with click.
             "alembic": {"level": "WARNING"},
             # The development server writes plain, coloured lines for a terminal.

@@ -22,10 +22,14 @@ from project.api.users.errors import EmailTaken, StaleVersion, UserNotFound
 from project.api.users.models import User
 from project.api.users.schemas import FIELDS, WRITABLE_FIELDS, PageQuery
 from project.database.engines import AUTOCOMMIT, discard_dead_connections
+from project.database.pool import FifoPool
 
 Row: TypeAlias = tuple[Any, ...]
 # The values of `schemas.FIELDS`.
 UserData: TypeAlias = dict[str, Any]
+
+# The number of users above which a page takes much longer than other requests.
+LARGE_PAGE = 200
 
 DIALECT = PGDialect_psycopg2()  # type: ignore[no-untyped-call]
 
@@ -127,6 +131,16 @@ def fetch_all(statement: str, parameters: Mapping[str, Any]) -> Sequence[Row]:
         connection.close()
 
 
+def fetch_large(statement: str, parameters: Mapping[str, Any]) -> Sequence[Row]:
+    """Execute a statement with many rows; see `FifoPool.large_results`."""
+    pool = cast(FifoPool, db.engines[AUTOCOMMIT].pool)
+    pool.large_results.acquire(pool.timeout())
+    try:
+        return fetch_all(statement, parameters)
+    finally:
+        pool.large_results.release()
+
+
 def fetch_written(statement: str, parameters: Mapping[str, Any]) -> Row:
     """Execute an UPDATE or DELETE of one user and return its row.
 
@@ -177,7 +191,8 @@ def page(query: PageQuery) -> tuple[list[UserData], bool]:
         "email": query.email,
         "active": query.active,
     }
-    rows = fetch_all(statement, parameters)
+    fetch = fetch_large if query.limit > LARGE_PAGE else fetch_all
+    rows = fetch(statement, parameters)
     # `to_user`, inlined: calling it for each row takes 1 % of the request's time.
     data = [dict(zip(FIELDS, row)) for row in rows[: query.limit]]
     return data, len(rows) > query.limit

@@ -11,18 +11,23 @@ from werkzeug.exceptions import (
     MethodNotAllowed,
     NotFound,
     RequestEntityTooLarge,
+    RequestTimeout,
 )
 from werkzeug.routing import BaseConverter, ValidationError
 
 from project.api.users import queries, schemas
 from project.api.users.errors import UserNotFound
 from project.api.users.queries import VersionedUser
-from project.web.errors import InvalidPayload, NotJson
+from project.web.errors import InvalidPayload, InvalidQuery, NotJson
 from project.web.request_log import audit
 from project.web.responses import Api, json_response
 
 # Without a group, the commands are called `flask seed_db`, not `flask users seed_db`.
 users_blueprint = Blueprint("users", __name__, cli_group=None)
+
+# The maximum number of query parameters. Parsing thousands takes as long as several
+# requests.
+MAX_PARAMETERS = 50
 
 USER_PATH = re.compile(r"/users/[^/]+")
 
@@ -53,12 +58,13 @@ def json_body() -> bytes:
         NotJson: the content type is not JSON.
         InvalidPayload: the body is incomplete, or its chunks are malformed.
         RequestEntityTooLarge: the body exceeds MAX_CONTENT_LENGTH.
+        RequestTimeout: the body has not arrived in time.
     """
     if request.mimetype != "application/json":
         raise NotJson()
     try:
         body = request.get_data()
-    except RequestEntityTooLarge:
+    except (RequestEntityTooLarge, RequestTimeout):
         raise
     except Exception as error:
         # Each WSGI server raises its own exceptions for a malformed body.
@@ -99,6 +105,8 @@ class UsersList(Resource):
 
     def get(self) -> Response:
         """List a page of users."""
+        if request.query_string.count(b"&") >= MAX_PARAMETERS:
+            raise InvalidQuery({"query": f"More than {MAX_PARAMETERS} parameters"})
         query = schemas.parse_query(request.args.to_dict(flat=False))
         users, has_more = queries.page(query)
         if not has_more:

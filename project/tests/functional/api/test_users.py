@@ -9,6 +9,8 @@ from flask_sqlalchemy import SQLAlchemy
 from werkzeug.test import TestResponse
 
 from project.api.users.schemas import FIELDS
+from project.database.engines import AUTOCOMMIT
+from project.database.pool import FifoPool
 from project.tests.types import AddUser
 from project.tests.users import user_body
 
@@ -238,6 +240,24 @@ def test_page_size_is_100_by_default_and_1000_at_most(
     assert len(usernames(client.get("/users?limit=1000"))) == 1000
 
 
+@pytest.mark.waiting
+def test_large_pages_leave_connections_for_other_requests(
+    client: FlaskClient, empty_database: SQLAlchemy
+) -> None:
+    pool = empty_database.engines[AUTOCOMMIT].pool
+    assert isinstance(pool, FifoPool)
+    large_pages = pool.large_results.value
+    for _ in range(large_pages):
+        pool.large_results.acquire(0)
+    try:
+        assert client.get("/users?limit=200").status_code == 200
+        assert client.get("/users?limit=201").status_code == 503
+    finally:
+        for _ in range(large_pages):
+            pool.large_results.release()
+    assert client.get("/users?limit=201").status_code == 200
+
+
 @pytest.mark.parametrize("host", ['evil"x', "a b", "a>b"])
 def test_list_with_an_invalid_host_header_returns_400(
     client: FlaskClient, add_user: AddUser, host: str
@@ -266,6 +286,7 @@ def test_list_with_an_invalid_host_header_returns_400(
         ("email=a%00@example.com", "email"),
         ("limit=1&limit=2", "limit"),
         ("emial=ada@example.com", "emial"),
+        ("&" * 50, "query"),
     ],
 )
 def test_invalid_query_returns_400_and_names_the_parameter(

@@ -18,7 +18,6 @@ from limits import parse_many
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 from werkzeug.exceptions import TooManyRequests
-from werkzeug.security import check_password_hash
 from wtforms import PasswordField, StringField
 
 from project.admin import passwords
@@ -55,7 +54,7 @@ class Operator(UserMixin):
         same_name = hmac.compare_digest(username.encode(), self.username.encode())
         # No valid password is longer, and hashing a long text takes long.
         password = password[: passwords.MAX_LENGTH]
-        return check_password_hash(self.password_hash, password) and same_name
+        return passwords.check_password(self.password_hash, password) and same_name
 
 
 class LoginForm(FlaskForm):

@@ -157,6 +157,12 @@ def test_sixth_attempt_in_a_minute_returns_429(operator: FlaskClient) -> None:
     assert log_in(operator, environ_overrides=other_address).status_code == 302
 
 
+def test_large_form_is_refused_before_it_is_parsed(operator: FlaskClient) -> None:
+    form = {f"field{number}": "x" for number in range(1000)}
+    response = operator.post("/admin/login", data=form, **HTTPS)
+    assert response.status_code == 413
+
+
 @pytest.mark.parametrize("token", [{}, {"csrf_token": "wrong"}])
 def test_login_without_valid_csrf_token_returns_400(
     operator: FlaskClient, token: dict[str, str]

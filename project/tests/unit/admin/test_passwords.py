@@ -1,10 +1,11 @@
 """The hash of the admin's password."""
 
+import gevent
 import pytest
 from werkzeug.security import check_password_hash
 
 from project import create_app
-from project.admin.passwords import hash_password
+from project.admin.passwords import check_password, hash_password
 from project.config import (
     ConfigError,
     ProductionConfig,
@@ -46,3 +47,18 @@ def test_malformed_hash_stops_the_start_and_is_not_quoted(
     assert "ADMIN_PASSWORD" in str(error.value)
     assert "python manage.py hash_password" in str(error.value)
     assert text not in str(error.value)
+
+
+def test_password_is_checked() -> None:
+    assert check_password(HASH, "correct horse battery")
+    assert not check_password(HASH, "correct horse")
+
+
+def test_event_loop_continues_while_a_password_is_checked() -> None:
+    check = gevent.spawn(check_password, HASH, "correct horse battery")
+    rounds = 0
+    while not check.ready():
+        gevent.sleep(0.001)
+        rounds += 1
+    assert check.value
+    assert rounds > 1

@@ -18,8 +18,7 @@ bind = startup.bind_addresses(settings)
 workers = startup.worker_count(settings)
 # A greenlet per connection, so that slow clients do not occupy a worker.
 worker_class = "project.server.worker.DrainingWorker"
-# Idle keep-alive connections count. Each needs about 20 KiB and an open file.
-worker_connections = 10_000
+worker_connections = startup.connection_limit(settings)
 # Load the application once, so that the workers share its memory.
 preload_app = True
 # Seconds. Longer than the 90 of Heroku's router, which should close first.
@@ -30,6 +29,8 @@ graceful_timeout = 25
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None
 # Bytes. RFC 9110 requires at least 8000.
 limit_request_line = 8190
+# ClientSocket, which has the deadlines, sends files like other responses.
+sendfile = False
 # TRUSTED_PROXIES decides about X-Forwarded-For; see project/web/request_log.py.
 forwarded_allow_ips = ""
 # The socket would be in the home directory, which a container may not have.

@@ -311,6 +311,19 @@ class Environment(BaseModel):
         " collected.",
         examples=["9100"],
     )
+    CLIENT_TIMEOUT: PositiveInt = Field(
+        10,
+        description="Seconds that gunicorn waits for a client that sends the head of a"
+        " request, sends its body, or does not read the response. For a body, a second"
+        " is added for every 4 KiB.",
+    )
+    MAX_CONNECTIONS_PER_ADDRESS: PositiveInt = Field(
+        128,
+        description="Maximum number of connections of an IP address to each gunicorn"
+        " worker. More are answered with 503. Raise it if many clients share an"
+        " address. It is ignored if TRUSTED_PROXIES is set, because the connections"
+        " then belong to proxies.",
+    )
     TRUSTED_PROXIES: NonNegativeInt = Field(
         0,
         description="Number of reverse proxies in front of the service that set"

@@ -13,6 +13,7 @@ from project import db
 from project.config import Settings
 from project.server.cooperative import install_wait_callback
 from project.server.startup import startup_warnings
+from project.server.worker import DrainingWorker
 
 
 class ServerHooks:
@@ -38,8 +39,9 @@ class ServerHooks:
         for warning in startup_warnings(self.settings):
             server.log.warning(warning)
 
-    def post_fork(self, server: Arbiter, worker: Worker) -> None:
-        """Give a worker its own database connections."""
+    def post_fork(self, server: Arbiter, worker: DrainingWorker) -> None:
+        """Give a worker the settings, and its own database connections."""
+        worker.settings = self.settings
         # Until the worker installs its own handlers it has the master's, which would
         # ignore SIGTERM.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -1,6 +1,7 @@
 """The values of gunicorn.conf.py that depend on the settings or on the machine."""
 
 import os
+import resource
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +15,10 @@ from project.config import (
     load_config,
 )
 
+# The maximum number of connections of clients to a worker. Each needs about 20 KiB.
+MAX_CONNECTIONS = 10_000
+# Open files of a worker that are not connections of clients.
+RESERVED_FILES = 200
 # PostgreSQL's default is 100 connections. The rest is for migrations and commands.
 MAX_DATABASE_CONNECTIONS = 80
 
@@ -47,6 +52,19 @@ def worker_count(settings: Settings) -> int:
     )
     max_workers = max(1, MAX_DATABASE_CONNECTIONS // settings.DATABASE_POOL_SIZE)
     return settings.WEB_CONCURRENCY or min(cores, max_workers)
+
+
+def connection_limit(settings: Settings) -> int:
+    """Return the maximum number of connections to each address of a worker.
+
+    Idle keep-alive connections count. Each connection needs an open file, and other
+    files must remain for the database.
+    """
+    max_files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if max_files == resource.RLIM_INFINITY:
+        return MAX_CONNECTIONS
+    addresses = len(bind_addresses(settings))
+    return max(1, min(MAX_CONNECTIONS, (max_files - RESERVED_FILES) // addresses))
 
 
 def create_metrics_dir(settings: Settings) -> str | None:

@@ -1,6 +1,7 @@
 """gunicorn.conf.py and its hooks."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,26 @@ def test_gunicorn_prints_its_configuration(tmp_path: Path) -> None:
     )
     assert result.returncode == 0, result.stderr
     assert "DrainingWorker" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "variables, limit", [({}, 800), ({"METRICS_PORT": "9100"}, 400)]
+)
+@pytest.mark.subprocess
+def test_connections_leave_open_files_for_the_database(
+    tmp_path: Path, variables: dict[str, str], limit: int
+) -> None:
+    """Each address that gunicorn listens on can have as many connections."""
+    command = f"ulimit -n 1000; {sys.executable} -m gunicorn --print-config"
+    result = subprocess.run(
+        command,
+        shell=True,
+        cwd=ROOT,
+        env=clean_environment() | {"TMPDIR": os.fspath(tmp_path)} | variables,
+        capture_output=True,
+        text=True,
+    )
+    assert re.search(rf"^worker_connections += {limit}$", result.stdout, re.M)
 
 
 @pytest.mark.server

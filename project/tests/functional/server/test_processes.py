@@ -1,10 +1,11 @@
 """Guarantees of the database hold across several server processes."""
 
+import http.client
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
 import pytest
 from flask_sqlalchemy import SQLAlchemy
@@ -81,6 +82,21 @@ def test_second_writer_of_a_version_gets_412(
 
     with ThreadPoolExecutor(2) as pool:
         assert sorted(pool.map(write, range(2))) == [200, 412]
+
+
+def test_response_without_a_body_is_sent(urls: list[str], add_user: AddUser) -> None:
+    add_user("ada", "ada@example.com")
+    etag = send(f"{urls[0]}/users/1").etag
+    connection = http.client.HTTPConnection(urls[0].removeprefix("http://"), timeout=20)
+    with closing(connection):
+        for method, headers, status in (
+            ("HEAD", {}, 200),
+            ("GET", {"If-None-Match": etag}, 304),
+            ("HEAD", {"Connection": "close"}, 200),
+        ):
+            connection.request(method, "/users/1", headers=headers)
+            response = connection.getresponse()
+            assert (response.status, response.read()) == (status, b"")
 
 
 def test_server_header_contains_no_version(urls: list[str]) -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import TypeAlias
 
 import pytest
@@ -64,6 +65,27 @@ def test_busy_connections_get_connection_close(service: Service) -> None:
         connected.wait()
         process.terminate()
         list(clients)
+    assert process.wait(STOP_TIMEOUT) == 0
+
+
+def test_request_that_ends_after_the_stop_gets_connection_close(
+    service: Service,
+) -> None:
+    address, process = service
+    connection = http.client.HTTPConnection(address, timeout=20)
+    connection.putrequest("POST", "/users")
+    connection.putheader("Content-Type", "application/json")
+    connection.putheader("Content-Length", "2")
+    connection.endheaders(b"{")
+    with closing(connection):
+        # The request has started when a later one is answered.
+        with closing(http.client.HTTPConnection(address, timeout=20)) as other:
+            assert get_users(other).status == 200
+        process.terminate()
+        time.sleep(0.2)
+        connection.send(b"}")
+        response = connection.getresponse()
+        assert (response.status, response.headers["Connection"]) == (400, "close")
     assert process.wait(STOP_TIMEOUT) == 0
 
 

@@ -385,7 +385,7 @@ def test_request_refused_by_gunicorn_has_the_same_shape(
     assert response.headers["Content-Type"] == "application/json"
     assert body["status"] == ("fail" if status < 500 else "error")
     assert set(body) == {"status", "message"}
-    assert "Invalid request from" in log_file.read_text()
+    assert "Client 127.0.0.1 sent an invalid request" in log_file.read_text()
     assert "secret" not in log_file.read_text()
 
 

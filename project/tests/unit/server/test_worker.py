@@ -14,33 +14,34 @@ monkey.patch_all()
 import os, socket
 import gevent
 from gevent.monkey import get_original
-import pytest
-from project.server.worker import DrainingWorker
+from gunicorn.app.base import Application
+from gunicorn.config import Config
+from project.server.connection import ClientSocket
+from project.server.request_queue import RequestQueue
+from project.server.worker import CHECK_SECONDS, DrainingWorker
 
-class Config:
-    keepalive = 95
-
-worker = DrainingWorker.__new__(DrainingWorker)
-worker.cfg, worker.alive, worker.idle, worker.clients = Config, True, {}, {}
+worker = DrainingWorker(0, os.getppid(), [], None, 30, Config(), None)
+queue = RequestQueue()
 served = []
 
-def serve(connection):
-    request = None
-    worker.clients[gevent.getcurrent()] = connection
-    with worker.timeout_ctx():
-        request = connection.recv(10)
-    if request:
-        gevent.sleep(0.05)
-    served.append(bool(request))
+def serve(accepted):
+    client = ClientSocket(accepted, timeout=10, idle_timeout=95, queue=queue)
+    worker.clients[""].add(client)
+    served.append(bool(client.recv(10)))
 
 pairs = [socket.socketpair() for _ in range(200)]
 greenlets = [gevent.spawn(serve, server) for _, server in pairs]
 gevent.sleep(0.05)
-gevent.spawn_later(0.1, worker.close_idle_connections)
-gevent.sleep(0.05)
-for client, _ in pairs[:100]:
-    os.write(client.fileno(), b"x")
-get_original("time", "sleep")(0.2)
+worker.close_idle_connections()
+
+def send_requests():
+    # The loop is busy until the deadlines have to be checked.
+    get_original("time", "sleep")(2 * CHECK_SECONDS)
+    for client, _ in pairs[:100]:
+        os.write(client.fileno(), b"x")
+
+gevent.spawn(worker.check_deadlines)
+gevent.spawn_later(0.9 * CHECK_SECONDS, send_requests)
 gevent.joinall(greenlets, timeout=10, raise_error=True)
 print(served.count(True), served.count(False))
 """

@@ -1,27 +1,26 @@
 """Misbehaving clients: slow, idle, aborting, and too many."""
 
+import json
 import random
 import resource
 import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import (
-    AbstractContextManager,
     ExitStack,
     closing,
     contextmanager,
     suppress,
 )
+from itertools import count
 from typing import NamedTuple
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from chaos.load import RequestResult, connect, request_page
-
-# Parameters: the service's URL, and the number of connections.
-MisbehavingClients = Callable[[str, int], AbstractContextManager[None]]
 
 GET_PING = b"GET /ping HTTP/1.1\r\nHost: chaos\r\n\r\n"
 GET_LONG_PAGE = b"GET /users?limit=1000 HTTP/1.1\r\nHost: chaos\r\n\r\n"
@@ -30,6 +29,7 @@ UNFINISHED_BODY = (
     b"POST /users HTTP/1.1\r\nHost: chaos\r\nContent-Type: application/json\r\n"
     b"Content-Length: 4000\r\n\r\n"
 )
+CONNECTIONS_PER_CLIENT = 100
 # struct linger {on, 0 seconds}: close() resets the connection.
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -61,17 +61,36 @@ def raise_open_file_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
 
 
-def open_socket(url: str) -> socket.socket:
-    """Return a socket that is connected to the service."""
+def loopback_address(client: int) -> str:
+    """Return the IP address of a client, whose number is less than 65,536."""
+    return f"127.1.{client >> 8}.{client & 255}"
+
+
+def open_socket(url: str, client: int = 0) -> socket.socket:
+    """Return a socket that is connected to the service.
+
+    Args:
+        client: see `loopback_address`.
+    """
     address = urlsplit(url)
-    return socket.create_connection((address.hostname, address.port), timeout=20)
+    return socket.create_connection(
+        (address.hostname, address.port),
+        timeout=20,
+        source_address=(loopback_address(client), 0),
+    )
 
 
 @contextmanager
 def open_sockets(url: str, number: int) -> Iterator[list[socket.socket]]:
-    """Open sockets that are connected to the service, and close them at the end."""
+    """Open sockets that are connected to the service, and close them at the end.
+
+    Each client has CONNECTIONS_PER_CLIENT of them, fewer than the service's limit.
+    """
     with ExitStack() as stack:
-        yield [stack.enter_context(open_socket(url)) for _ in range(number)]
+        yield [
+            stack.enter_context(open_socket(url, index // CONNECTIONS_PER_CLIENT))
+            for index in range(number)
+        ]
 
 
 @contextmanager
@@ -180,3 +199,36 @@ def count_server_errors(url: str, requests: int, clients: int = 4) -> int:
 
     with ThreadPoolExecutor(clients) as executor:
         return sum(executor.map(send_requests, range(clients)))
+
+
+class ConnectionResult(NamedTuple):
+    """What a client has sent on a connection.
+
+    Attributes:
+        added_emails: the addresses of the users whose POST succeeded.
+    """
+
+    requests: int
+    added_emails: set[str]
+
+
+def send_until_closed(url: str) -> ConnectionResult:
+    """Add users on one connection until a response has `Connection: close`.
+
+    Raises:
+        HTTPException, OSError: a request got no response.
+    """
+    added_emails = set()
+    with closing(connect(url)) as connection:
+        for number in count(1):
+            email = f"{uuid4().hex}@example.com"
+            body = json.dumps({"username": "0", "email": email})
+            headers = {"Content-Type": "application/json"}
+            connection.request("POST", "/users", body, headers)
+            response = connection.getresponse()
+            response.read()
+            if response.status == 201:
+                added_emails.add(email)
+            if response.getheader("Connection") == "close":
+                break
+    return ConnectionResult(number, added_emails)

@@ -102,7 +102,10 @@ def request_page(url: str) -> RequestResult:
 
 
 class LoadClient(threading.Thread):
-    """A client that sends one request after the other on a keep-alive connection.
+    """A client that sends one request after the other.
+
+    Args:
+        keep_alive: whether all requests use the same connection.
 
     Attributes:
         added_emails: the addresses of the users whose POST succeeded.
@@ -110,10 +113,11 @@ class LoadClient(threading.Thread):
         last_rename: the number in the last username whose PATCH succeeded.
     """
 
-    def __init__(self, url: str, stop: threading.Event) -> None:
+    def __init__(self, url: str, stop: threading.Event, keep_alive: bool) -> None:
         # The name makes the addresses of this client unique.
         super().__init__(daemon=True, name=uuid4().hex)
         self.connection = connect(url)
+        self.keep_alive = keep_alive
         self.stop = stop
         self.results: list[RequestResult] = []
         self.added_emails: set[str] = set()
@@ -145,6 +149,8 @@ class LoadClient(threading.Thread):
         """Send and record a request; return the status and the decoded response."""
         result, document = send_request(self.connection, kind, method, path, payload)
         self.results.append(result)
+        if not self.keep_alive:
+            self.connection.close()
         return result.status, document
 
     def add_user(self, number: int) -> None:
@@ -165,11 +171,17 @@ class LoadClient(threading.Thread):
 
 
 class LoadGenerator:
-    """Several clients that send requests while the context is active."""
+    """Several clients that send requests while the context is active.
+
+    Every third of them opens a connection for each request.
+    """
 
     def __init__(self, url: str, clients: int = 12) -> None:
         self.stop = threading.Event()
-        self.clients = [LoadClient(url, self.stop) for _ in range(clients)]
+        self.clients = [
+            LoadClient(url, self.stop, keep_alive=number % 3 > 0)
+            for number in range(clients)
+        ]
 
     def __enter__(self) -> Self:
         for client in self.clients:

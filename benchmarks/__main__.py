@@ -4,8 +4,9 @@ import json
 import subprocess
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
+from pathlib import Path
 
 import click
 
@@ -91,9 +92,21 @@ def describe_versions() -> str:
 
 
 def compare(
-    rounds: int, seconds: int, users: int, connections: Sequence[int]
+    rounds: int,
+    seconds: int,
+    users: int,
+    connections: Sequence[int],
+    other_checkout: Path | None,
 ) -> tuple[str, list[Run]]:
-    """Measure this service and its peers; return the report and the runs."""
+    """Measure this service and its peers; return the report and the runs.
+
+    Args:
+        other_checkout: another version of this service, which is measured, too.
+    """
+    servers = list(SERVERS)
+    if other_checkout:
+        name = f"this service in {other_checkout.name}"
+        servers.insert(1, replace(THIS_SERVICE, name=name, checkout=other_checkout))
     # Create the environment before anything is measured.
     peers_python()
     with (
@@ -104,7 +117,7 @@ def compare(
         database = database_server.create_database(users)
         targets = [
             stack.enter_context(start_target(server, database, log))
-            for server in SERVERS
+            for server in servers
         ]
         runs = run_rounds(targets, rounds, seconds, connections)
     settings = f"{rounds} rounds of {seconds} s for each work, {users:,} users"
@@ -170,6 +183,11 @@ def save(name: str, text: str, runs: Sequence[Run]) -> None:
 )
 @click.option("--users", default=10_000, show_default=True, help="Number of users.")
 @click.option(
+    "--other",
+    type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
+    help="Also measure this service as it is checked out in this directory.",
+)
+@click.option(
     "--growth",
     type=click.IntRange(min=1000),
     multiple=True,
@@ -185,6 +203,7 @@ def main(
     seconds: int,
     connections: tuple[int, ...],
     users: int,
+    other: Path | None,
     growth: tuple[int, ...],
     layers: bool,
 ) -> None:
@@ -198,7 +217,8 @@ def main(
     if growth:
         name, (text, runs) = "growth", measure_growth(rounds, seconds, growth)
     else:
-        name, (text, runs) = "report", compare(rounds, seconds, users, connections)
+        name = "report"
+        text, runs = compare(rounds, seconds, users, connections, other)
     save(name, text, runs)
     failed = {(run.server, run.workload) for run in runs if run.measurement.errors}
     if failed:

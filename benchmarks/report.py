@@ -13,6 +13,7 @@ from benchmarks.measure import CostUnit, Measurement, Run
 from benchmarks.servers import PEERS, THIS_SERVICE, WORKLOADS
 
 WORKLOAD_LABELS = {
+    "ping": "/ping",
     "one": "one user by id",
     "page": "a page of 100",
     "post": "POST",
@@ -104,6 +105,23 @@ def cost_table(runs: Sequence[Run], connections: int) -> str:
         [
             [server, *(cell(server, workload) for workload in WORKLOADS)]
             for server in servers
+        ],
+    )
+
+
+def latency_table(runs: Sequence[Run], connections: int) -> str:
+    """Return the median and the 99th percentile of the latency of each server."""
+    medians = compute_medians(runs)
+
+    def cell(server: str, workload: str) -> str:
+        found = medians.get((server, workload, connections))
+        return f"{found.p50:.1f} / {found.p99:.1f}" if found else ""
+
+    return table(
+        ["latency, ms: p50 / p99", *(WORKLOAD_LABELS[name] for name in WORKLOADS)],
+        [
+            [server, *(cell(server, workload) for workload in WORKLOADS)]
+            for server in server_names(runs)
         ],
     )
 
@@ -226,7 +244,8 @@ def render_comparison(runs: Sequence[Run], settings: str, versions: str) -> str:
     medians = compute_medians(runs)
     tables = "\n\n".join(
         f"{connections} keep-alive connections:\n\n{cost_table(runs, connections)}\n\n"
-        f"{best_peer_table(medians, connections)}"
+        f"{best_peer_table(medians, connections)}\n\n"
+        f"{latency_table(runs, connections)}"
         for connections in sorted({run.connections for run in runs})
     )
     return f"""\
@@ -253,6 +272,8 @@ def render_growth(runs: Sequence[Run], databases: Sequence[Database]) -> str:
 {describe_machine()}; {connections} keep-alive connections.
 
 {cost_table(runs, connections)}
+
+{latency_table(runs, connections)}
 
 {relation_size_table(databases)}
 

@@ -18,7 +18,7 @@ from devtools.servers import ROOT, free_port, start_process
 
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 
-READ_WORKLOADS = ("one", "page")
+READ_WORKLOADS = ("ping", "one", "page")
 # Each is a function of workloads.lua.
 WORKLOADS = (*READ_WORKLOADS, "post", "put", "email", "mix")
 
@@ -33,6 +33,7 @@ class Server:
         is_peer: whether it runs in the peers' environment.
         variables: added to its environment; `{metrics_port}` is replaced.
         workloads: the workloads that it supports.
+        checkout: the directory with its code.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Server:
     is_peer: bool = False
     variables: Mapping[str, str] = field(default_factory=dict)
     workloads: tuple[str, ...] = WORKLOADS
+    checkout: Path = ROOT
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,6 @@ def server_variables(database_url: str) -> dict[str, str]:
         "DATABASE_URL": database_url,
         "SQLALCHEMY_URL": with_driver("psycopg2"),
         "SQLALCHEMY_ASYNC_URL": with_driver("asyncpg"),
-        "PYTHONPATH": str(ROOT),
     }
 
 
@@ -159,7 +160,8 @@ def start_target(
         name: the target's name if it is not the server's.
     """
     metrics_port = str(free_port())
-    variables = server_variables(database.url) | {
+    variables = server_variables(database.url) | {"PYTHONPATH": str(server.checkout)}
+    variables |= {
         variable: value.format(metrics_port=metrics_port)
         for variable, value in server.variables.items()
     }
@@ -168,7 +170,7 @@ def start_target(
         [str(python), *server.arguments],
         # gunicorn reads gunicorn.conf.py in its working directory. The peers must not
         # use the service's.
-        cwd=REQUIREMENTS.parent if server.is_peer else ROOT,
+        cwd=REQUIREMENTS.parent if server.is_peer else server.checkout,
         output=log,
         ready_path="/users/1",
         **variables,

@@ -12,6 +12,10 @@ local function body(email)
   return string.format('{"username": "bench %d", "email": "%s"}', math.random(1e9), email)
 end
 
+function workloads.ping()
+  return wrk.format("GET", "/ping")
+end
+
 function workloads.one()
   return wrk.format("GET", "/users/" .. math.random(users))
 end

@@ -38,7 +38,9 @@ django.setup()
 from django.core.wsgi import get_wsgi_application  # noqa: E402
 from django.db import models  # noqa: E402
 from django.db.models.functions import Lower, Now  # noqa: E402
+from django.urls import path  # noqa: E402
 from rest_framework import routers, serializers, viewsets  # noqa: E402
+from rest_framework.decorators import api_view  # noqa: E402
 from rest_framework.request import Request  # noqa: E402
 from rest_framework.response import Response  # noqa: E402
 
@@ -87,7 +89,12 @@ class UserViewSet(viewsets.ModelViewSet):
         return Response({"users": self.get_serializer(users, many=True).data})
 
 
+@api_view()
+def ping(request: Request) -> Response:
+    return Response({"status": "success", "message": "pong!"})
+
+
 router = routers.SimpleRouter(trailing_slash=False)
 router.register("users", UserViewSet)
-urlpatterns = router.urls
+urlpatterns = [path("ping", ping), *router.urls]
 app = get_wsgi_application()

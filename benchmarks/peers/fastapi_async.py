@@ -34,6 +34,11 @@ async def save(session: AsyncSession, user: User) -> dict[str, User]:
     return {"data": user}
 
 
+@app.get("/ping")
+async def ping() -> dict[str, str]:
+    return {"status": "success", "message": "pong!"}
+
+
 @app.get("/users", response_model=UsersResponse)
 async def read_users(
     session: SessionDep,

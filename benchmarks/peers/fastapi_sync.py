@@ -33,6 +33,11 @@ def save(session: Session, user: User) -> dict[str, User]:
     return {"data": user}
 
 
+@app.get("/ping")
+def ping() -> dict[str, str]:
+    return {"status": "success", "message": "pong!"}
+
+
 @app.get("/users", response_model=UsersResponse)
 def read_users(
     session: SessionDep,

@@ -37,14 +37,18 @@ def fetch_all(statement: str, parameters: Sequence[object]) -> list[dict[str, An
 
 
 def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """Serve `/users` and `/users/<id>`."""
-    path = environ["PATH_INFO"].removeprefix("/users")
-    if path:
-        data = fetch_all(SELECT_USER, (int(path[1:]),))[0]
+    """Serve `/ping`, `/users` and `/users/<id>`."""
+    _, resource, *user_id = environ["PATH_INFO"].split("/")
+    document: dict[str, Any] = {"status": "success"}
+    if resource == "ping":
+        document["message"] = "pong!"
+    elif user_id:
+        document["data"] = fetch_all(SELECT_USER, (int(user_id[0]),))[0]
     else:
         query = parse_qs(environ["QUERY_STRING"])
-        data = {"users": fetch_all(SELECT_PAGE, (query["after"][0], query["limit"][0]))}
-    body = orjson.dumps({"status": "success", "data": data})
+        limits = (query["after"][0], query["limit"][0])
+        document["data"] = {"users": fetch_all(SELECT_PAGE, limits)}
+    body = orjson.dumps(document)
     start_response(
         "200 OK",
         [("Content-Type", "application/json"), ("Content-Length", str(len(body)))],

@@ -73,6 +73,11 @@ async def save(session: AsyncSession, user: User) -> UserResponse:
     return UserResponse(to_output(user))
 
 
+@get("/ping")
+async def ping() -> dict[str, str]:
+    return {"status": "success", "message": "pong!"}
+
+
 @get("/users")
 async def read_users(
     session: AsyncSession,
@@ -114,6 +119,6 @@ async def update_user(
 
 
 app = Litestar(
-    [read_users, read_user, create_user, update_user],
+    [ping, read_users, read_user, create_user, update_user],
     dependencies={"session": provide_session},
 )

@@ -57,6 +57,11 @@ def find_by_email(email: str) -> User | None:
     return user
 
 
+class Ping(Resource):
+    def get(self) -> Payload:
+        return {"status": "success", "message": "pong!"}
+
+
 class UsersList(Resource):
     def get(self) -> Payload:
         users = User.query
@@ -107,5 +112,6 @@ class Users(Resource):
         return {"status": "success", "data": user.to_json()}
 
 
+api.add_resource(Ping, "/ping")
 api.add_resource(UsersList, "/users")
 api.add_resource(Users, "/users/<int:user_id>")

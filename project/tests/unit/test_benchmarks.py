@@ -74,6 +74,17 @@ def test_comparison_shows_medians_and_the_best_peer(runs: list[Run]) -> None:
     assert "settings" in text and "versions" in text
 
 
+def test_comparison_shows_the_latency_of_every_server(runs: list[Run]) -> None:
+    runs = [
+        replace(run, measurement=replace(run.measurement, p50=2, p99=number))
+        for number, run in enumerate(runs)
+    ]
+    text = report.render_comparison(runs, "settings", "versions")
+    # The first server has the first three runs of each workload.
+    assert "| this service | 2.0 / 1.0 | 2.0 / 4.0 | 2.0 / 7.0 |" in text
+    assert text.count(" 2.0 / ") == sum(len(server.workloads) for server in SERVERS)
+
+
 def test_comparison_names_instructions_as_the_unit(runs: list[Run]) -> None:
     runs = [
         replace(

@@ -14,10 +14,13 @@ from flask.typing import ResponseReturnValue
 from flask_admin import expose
 from flask_login import LoginManager, UserMixin, login_user, logout_user
 from flask_wtf import FlaskForm
+from gevent import get_hub
+from gevent.lock import BoundedSemaphore
 from limits import parse_many
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 from werkzeug.exceptions import TooManyRequests
+from werkzeug.security import check_password_hash
 from wtforms import PasswordField, StringField
 
 from project.admin import passwords
@@ -28,6 +31,24 @@ log = logging.getLogger(__name__)
 
 # Login attempts per client address and worker process.
 RATE_LIMITS = parse_many("5 per minute; 30 per hour")
+
+# A hash takes up to 100 ms of CPU time, and a burst of logins must leave time for the
+# other requests.
+MAX_CONCURRENT_CHECKS = 1
+concurrent_checks = BoundedSemaphore(MAX_CONCURRENT_CHECKS)
+
+
+def check_password(password_hash: str, password: str) -> bool:
+    """Return whether a password has the hash.
+
+    The password is hashed in a thread, so that the event loop of a gunicorn worker can
+    serve other requests meanwhile.
+    """
+    with concurrent_checks:
+        matches: bool = get_hub().threadpool.apply(
+            check_password_hash, (password_hash, password)
+        )
+    return matches
 
 
 class Operator(UserMixin):
@@ -54,7 +75,7 @@ class Operator(UserMixin):
         same_name = hmac.compare_digest(username.encode(), self.username.encode())
         # No valid password is longer, and hashing a long text takes long.
         password = password[: passwords.MAX_LENGTH]
-        return passwords.check_password(self.password_hash, password) and same_name
+        return check_password(self.password_hash, password) and same_name
 
 
 class LoginForm(FlaskForm):

@@ -5,7 +5,8 @@ import pytest
 from werkzeug.security import check_password_hash
 
 from project import create_app
-from project.admin.passwords import check_password, hash_password
+from project.admin.login import check_password
+from project.admin.passwords import hash_password
 from project.config import (
     ConfigError,
     ProductionConfig,

@@ -3,7 +3,7 @@
 import os
 import platform
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from statistics import median
 from typing import Any, TypedDict
@@ -88,41 +88,50 @@ def table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
-def cost_table(runs: Sequence[Run], connections: int) -> str:
-    """Return the cost of each server, and its ratio to that of the first server."""
-    medians = compute_medians(runs)
-    servers = server_names(runs)
+def workload_table(
+    title: str,
+    runs: Sequence[Run],
+    connections: int,
+    format_cell: Callable[[Measurement, str], str],
+) -> str:
+    """Return a table with a row for each server and a column for each workload.
 
-    def cell(server: str, workload: str) -> str:
-        found = medians.get((server, workload, connections))
-        if not found:
-            return ""
-        ratio = found.cost / medians[servers[0], workload, connections].cost
-        return f"{found.cost:.0f} ({ratio:.2f})"
-
-    return table(
-        ["", *(WORKLOAD_LABELS[workload] for workload in WORKLOADS)],
-        [
-            [server, *(cell(server, workload) for workload in WORKLOADS)]
-            for server in servers
-        ],
-    )
-
-
-def latency_table(runs: Sequence[Run], connections: int) -> str:
-    """Return the median and the 99th percentile of the latency of each server."""
+    Args:
+        format_cell: receives the medians of a server, and the workload.
+    """
     medians = compute_medians(runs)
 
     def cell(server: str, workload: str) -> str:
         found = medians.get((server, workload, connections))
-        return f"{found.p50:.1f} / {found.p99:.1f}" if found else ""
+        return format_cell(found, workload) if found else ""
 
     return table(
-        ["latency, ms: p50 / p99", *(WORKLOAD_LABELS[name] for name in WORKLOADS)],
+        [title, *(WORKLOAD_LABELS[workload] for workload in WORKLOADS)],
         [
             [server, *(cell(server, workload) for workload in WORKLOADS)]
             for server in server_names(runs)
         ],
+    )
+
+
+def cost_table(runs: Sequence[Run], connections: int) -> str:
+    """Return the cost of each server, and its ratio to that of the first server."""
+    medians, first_server = compute_medians(runs), server_names(runs)[0]
+
+    def format_cell(found: Measurement, workload: str) -> str:
+        ratio = found.cost / medians[first_server, workload, connections].cost
+        return f"{found.cost:.0f} ({ratio:.2f})"
+
+    return workload_table("", runs, connections, format_cell)
+
+
+def latency_table(runs: Sequence[Run], connections: int) -> str:
+    """Return the median and the 99th percentile of the latency of each server."""
+    return workload_table(
+        "latency, ms: p50 / p99",
+        runs,
+        connections,
+        lambda found, _: f"{found.p50:.1f} / {found.p99:.1f}",
     )
 
 

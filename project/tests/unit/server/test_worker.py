@@ -14,7 +14,6 @@ monkey.patch_all()
 import os, socket
 import gevent
 from gevent.monkey import get_original
-from gunicorn.app.base import Application
 from gunicorn.config import Config
 from project.server.connection import ClientSocket
 from project.server.request_queue import RequestQueue

@@ -170,6 +170,13 @@ def test_every_metric_is_documented() -> None:
     assert set(documented) == set(names)
 
 
+def test_every_table_is_listed_with_its_personal_data() -> None:
+    documented = re.findall(
+        r"^\| table `(\w+)` \|", PAGES["docs/data-protection.md"], re.M
+    )
+    assert set(db.metadata.tables) <= set(documented)
+
+
 @pytest.mark.parametrize("path", LAYOUT.findall(README))
 def test_every_path_of_the_layout_exists(path: str) -> None:
     assert (ROOT / path).exists()

@@ -29,6 +29,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import PydanticCustomError, core_schema
 
+from project.api.users.characters import INVISIBLE, find_invisible
 from project.web.errors import InvalidPayload, InvalidQuery
 
 # The length of the text columns, in characters.
@@ -42,9 +43,10 @@ CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 PLAIN_EMAIL = re.compile(
     r"[A-Za-z0-9]+(?:[._+-][A-Za-z0-9]+)*@(?:[A-Za-z0-9]{1,63}\.)+[A-Za-z]{2,63}"
 )
-# White space, and a character that is neither white space nor a control character.
+# White space, the characters that are not allowed in a text, and the others.
 SPACE = r"\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
-NOT_SPACE = rf"[^\x00-\x1f\x7f-\x9f{SPACE}]"
+NOT_ALLOWED = rf"\x00-\x1f\x7f-\x9f{INVISIBLE}"
+NOT_SPACE = rf"[^{NOT_ALLOWED}{SPACE}]"
 
 # Accept reserved domains such as `.test`: the syntax of these addresses is valid.
 email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
@@ -62,6 +64,23 @@ def check_printable(text: str) -> str:
     return text
 
 
+def check_visible(text: str) -> str:
+    """Return the text unchanged.
+
+    Raises:
+        PydanticCustomError: it contains a control character, or an invisible or
+            direction-changing one. Two texts would look the same.
+    """
+    invisible = find_invisible(check_printable(text))
+    if invisible:
+        raise PydanticCustomError(
+            "invisible",
+            "Invisible or direction-changing characters are not allowed ({character})",
+            {"character": f"U+{ord(invisible):04X}"},
+        )
+    return text
+
+
 def check_email(text: str) -> str:
     """Return the address unchanged.
 
@@ -70,6 +89,7 @@ def check_email(text: str) -> str:
     """
     if PLAIN_EMAIL.fullmatch(text):
         return text
+    check_visible(text)
     try:
         email_validator.validate_email(text, check_deliverability=False)
     except email_validator.EmailNotValidError as error:
@@ -103,7 +123,7 @@ def check_boolean(value: object) -> object:
 
 @dataclass(frozen=True)
 class TrimmedText:
-    """A text of 1 to `max_length` printable characters after trimming.
+    """A text of 1 to `max_length` visible characters after trimming.
 
     Used as metadata: `Annotated[str, TrimmedText(32), Field(...)]`.
     """
@@ -115,7 +135,7 @@ class TrimmedText:
     ) -> core_schema.CoreSchema:
         """Return the validator."""
         return core_schema.no_info_after_validator_function(
-            check_printable,
+            check_visible,
             core_schema.str_schema(
                 strip_whitespace=True, min_length=1, max_length=self.max_length
             ),
@@ -126,11 +146,12 @@ class TrimmedText:
     ) -> JsonSchemaValue:
         """Return the JSON Schema.
 
-        JSON Schema cannot trim, so the pattern allows white space around the text.
+        JSON Schema cannot trim, so the pattern allows white space around the text. It
+        accepts no joiners (U+200C, U+200D), whose context it cannot check.
         """
         text = NOT_SPACE
         if self.max_length > 1:
-            middle = rf"[^\x00-\x1f\x7f-\x9f]{{0,{self.max_length - 2}}}"
+            middle = rf"[^{NOT_ALLOWED}]{{0,{self.max_length - 2}}}"
             text += f"({middle}{NOT_SPACE})?"
         return {"type": "string", "pattern": f"^[{SPACE}]*{text}[{SPACE}]*$"}
 
@@ -139,8 +160,9 @@ Username = Annotated[
     str,
     TrimmedText(MAX_LENGTH),
     Field(
-        description=f"1 to {MAX_LENGTH} characters after trimming; control characters"
-        " are not allowed.",
+        description=f"1 to {MAX_LENGTH} characters after trimming. Control characters,"
+        " and invisible or direction-changing characters, are not allowed. The service"
+        " also accepts the joiners U+200C and U+200D where a script needs them.",
         examples=["ada"],
     ),
 ]

@@ -28,6 +28,8 @@ BAD_VALUES = {
     "NUL": "a\0b",
     "control character": "a\x1bb",
     "C1 control character": "a\x85b",
+    "invisible character": "a\u200bb",
+    "direction-changing character": "a\u202eb",
     "empty": "",
     "blank": "   ",
     "129 characters": "a" * 129,

@@ -1,6 +1,7 @@
 """The validation code and the published JSON Schemas accept the same values."""
 
 import re
+import unicodedata
 from typing import Annotated
 
 import email_validator
@@ -17,9 +18,18 @@ from project.web.errors import InvalidPayload
 username_adapter: TypeAdapter[str] = TypeAdapter(schemas.Username)
 # Characters that are trimmed, characters that are refused, and others.
 EDGE_CHARACTERS = st.sampled_from(
-    " \t\n\x85\xa0\u2003\u200b\ufeff\x1b\x1c\x1f\x7f\0aü😀"
+    " \t\n\x85\xa0\u2003\u2028\u200b\u200c\u200d\u094d\ufe0f\ufeff\U000e0041"
+    "\x1b\x1c\x1f\x7f\0aü😀"
 )
 LONG = "a" * 126
+JOINERS = set("\u200c\u200d")
+# Default_Ignorable_Code_Point of Unicode, which Python does not know, except for
+# category Cf. Then: characters that look like a space or like nothing.
+DEFAULT_IGNORABLE = [
+    *(0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, *range(0x180B, 0x1810), 0x2065, 0x3164),
+    *(*range(0xFE00, 0xFE10), 0xFFA0, *range(0xFFF0, 0xFFF9), *range(0xE0000, 0xE1000)),
+]
+BLANK = [0x2028, 0x2029, 0x2800, 0x16FE4, 0x1D159]
 
 
 @pytest.mark.generated
@@ -55,7 +65,10 @@ def matches_pattern(username: str) -> bool:
 @settings(derandomize=True, database=None, max_examples=500, deadline=None)
 @given(st.text(EDGE_CHARACTERS | st.characters(codec="utf-8"), max_size=8))
 def test_username_pattern_matches_accepted_usernames(username: str) -> None:
-    assert matches_pattern(username) == is_accepted(username)
+    if JOINERS.isdisjoint(username):
+        assert matches_pattern(username) == is_accepted(username)
+    else:
+        assert not matches_pattern(username)
 
 
 @pytest.mark.parametrize("inside", ["a", " ", "\u2003", "😀", "aa", "a\n", "\x85"])
@@ -64,6 +77,51 @@ def test_username_pattern_has_the_same_length_limit(inside: str, around: str) ->
     username = f"{around}a{inside}{LONG}{around}"
     assert matches_pattern(username) == is_accepted(username)
     assert matches_pattern(username + "a") == is_accepted(username + "a")
+
+
+def test_invisible_characters_are_refused() -> None:
+    formats = [n for n in range(0x110000) if unicodedata.category(chr(n)) == "Cf"]
+    for number in [*formats, *DEFAULT_IGNORABLE, *BLANK]:
+        username = f"a{chr(number)}b"
+        assert not matches_pattern(username)
+        with pytest.raises(ValidationError) as error:
+            username_adapter.validate_python(username)
+        assert error.value.errors()[0]["msg"] == (
+            "Invisible or direction-changing characters are not allowed"
+            f" (U+{number:04X})"
+        )
+
+
+@pytest.mark.generated
+def test_visible_characters_are_accepted() -> None:
+    invisible = {*DEFAULT_IGNORABLE, *BLANK}
+    for number in range(0x20, 0x110000):
+        character = chr(number)
+        if unicodedata.category(character) in ("Cc", "Cf", "Cn", "Co", "Cs"):
+            continue
+        assert is_accepted(f"a{character}b") == (number not in invisible)
+
+
+@pytest.mark.parametrize(
+    "username, accepted",
+    [
+        ("क्\u200dष", True),  # a half form in Devanagari
+        ("क्\u200cष", True),
+        ("می\u200cخواهم", True),  # the Persian letters do not join
+        ("ශ්\u200dරී", True),  # Sri
+        ("\u200dक", False),
+        ("क\u200d", False),
+        ("a\u200db", False),
+        ("a\u200cb", False),
+        ("\u0378\u200c", False),  # Unicode does not define the first character
+        ("👩\u200d💻", False),
+        ("क्\u200dष\u200b", False),
+    ],
+)
+def test_joiners_are_accepted_where_a_script_needs_them(
+    username: str, accepted: bool
+) -> None:
+    assert is_accepted(username) is accepted
 
 
 @pytest.mark.parametrize("max_length", [1, 2, 3])

@@ -17,8 +17,8 @@ from project.database.availability import DatabaseNotConfigured
 if TYPE_CHECKING:
     from project.database.embedded_server import EmbeddedServer
 
-# The locale decides how lower() folds letters, and so the unique index on
-# lower(email). This one folds the letters of every alphabet on every machine.
+# The unique index on the mailbox needs UTF8. With this locale, the search of the admin
+# site ignores the letter case in every alphabet, on every machine.
 CREATE_DATABASE = """
     CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'
     LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'

@@ -39,6 +39,23 @@ def create_extension(execute: Callable[[str], object], name: str) -> None:
         ) from error
 
 
+def check_encoding(connection: sa.Connection) -> None:
+    """Check that the encoding of the database is UTF8, which Unicode functions need.
+
+    Raises:
+        SchemaError: it is another one.
+    """
+    encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+    if encoding != "UTF8":
+        raise SchemaError(
+            f"the database {connection.engine.url.database} has the encoding"
+            f" {encoding}: create another one with `CREATE DATABASE users TEMPLATE"
+            " template0 ENCODING 'UTF8' LOCALE_PROVIDER builtin BUILTIN_LOCALE"
+            " 'C.UTF-8'`, copy the data with pg_dump and psql, and point DATABASE_URL"
+            " to it"
+        )
+
+
 def check_test_database(
     metadata: sa.MetaData, connection: sa.Connection, **options: object
 ) -> None:

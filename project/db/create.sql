@@ -1,6 +1,6 @@
 -- Create the databases that do not exist. The file can run again.
--- The locale makes lower() fold the letters of every alphabet. The unique index on
--- lower(email) depends on it.
+-- The unique index on the mailbox needs UTF8. With the locale, the search of the admin
+-- site ignores the letter case in every alphabet.
 SELECT format(
     'CREATE DATABASE %I TEMPLATE template0 ENCODING ''UTF8'''
     ' LOCALE_PROVIDER builtin BUILTIN_LOCALE ''C.UTF-8''', name)

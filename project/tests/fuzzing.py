@@ -11,7 +11,7 @@ from psycopg2.extensions import connection as Connection
 
 FREE_EMAIL = """
     UPDATE users SET email = gen_random_uuid() || '@renamed.example'
-    WHERE lower(email) = lower(%s) AND id::text <> %s
+    WHERE users_mailbox(email) = users_mailbox(%s) AND id::text <> %s
 """
 
 

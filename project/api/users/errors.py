@@ -4,7 +4,7 @@ from project.web.errors import ApiError
 
 
 class EmailTaken(ApiError):
-    """Another user has the e-mail address, in this or another letter case."""
+    """Another user has the e-mail address, in this or another spelling."""
 
     message = "Sorry. That email already exists."
 

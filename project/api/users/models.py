@@ -18,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from project import db
-from project.api.users import schemas
+from project.api.users import mailbox, schemas
 from project.database.schema import create_extension
 
 
@@ -37,7 +37,7 @@ class User(db.Model):  # type: ignore[misc]  # mypy does not resolve db.Model
     )
 
     __table_args__ = (
-        Index("users_email_key", func.lower(email), unique=True),
+        Index("users_email_key", mailbox.mailbox(email), unique=True),
         # Pages of the active and of the inactive users. With one index on both columns
         # the planner sometimes scans the primary key, because it does not know that
         # the matching rows are far apart.
@@ -79,6 +79,14 @@ def create_trigram_extension(
 ) -> None:
     """Create the extension that `users_search_idx` needs, for `db.create_all()`."""
     create_extension(connection.exec_driver_sql, "pg_trgm")
+
+
+@event.listens_for(User.__table__, "before_create")
+def create_mailbox_function(
+    table: Table, connection: Connection, **options: object
+) -> None:
+    """Create the function of `users_email_key`, for `db.create_all()`."""
+    mailbox.create_function(connection)
 
 
 missing_columns = set(schemas.FIELDS) - set(User.__table__.columns.keys())

@@ -19,6 +19,7 @@ from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
 
 from project import db
 from project.api.users.errors import EmailTaken, StaleVersion, UserNotFound
+from project.api.users.mailbox import mailbox
 from project.api.users.models import User
 from project.api.users.schemas import FIELDS, WRITABLE_FIELDS, PageQuery
 from project.database.engines import AUTOCOMMIT, discard_dead_connections
@@ -57,7 +58,7 @@ COUNT = to_sql(sa.select(sa.func.count()).select_from(users))
 INSERT = to_sql(
     postgresql.insert(users)
     .values({name: sa.bindparam(name) for name in WRITABLE_FIELDS})
-    .on_conflict_do_nothing(index_elements=[sa.func.lower(users.c.email)])
+    .on_conflict_do_nothing(index_elements=[mailbox(users.c.email)])
     .returning(*columns, version)
 )
 
@@ -67,8 +68,8 @@ def select_page(by_email: bool, by_active: bool) -> str:
     """Return the statement that reads a page with or without each filter."""
     statement = sa.select(*columns).where(users.c.id > sa.bindparam("after"))
     if by_email:
-        email = sa.func.lower(sa.bindparam("email", type_=sa.Text))
-        statement = statement.where(sa.func.lower(users.c.email) == email)
+        email = sa.bindparam("email", type_=sa.Text)
+        statement = statement.where(mailbox(users.c.email) == mailbox(email))
     if by_active:
         statement = statement.where(users.c.active == sa.bindparam("active"))
     return to_sql(statement.order_by(users.c.id).limit(sa.bindparam("limit")))

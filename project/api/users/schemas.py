@@ -30,6 +30,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import PydanticCustomError, core_schema
 
 from project.api.users.characters import INVISIBLE, find_invisible
+from project.api.users.mailbox import fold_domain
 from project.web.errors import InvalidPayload, InvalidQuery
 
 # The length of the text columns, in characters.
@@ -91,9 +92,16 @@ def check_email(text: str) -> str:
         return text
     check_visible(text)
     try:
-        email_validator.validate_email(text, check_deliverability=False)
+        valid = email_validator.validate_email(text, check_deliverability=False)
     except email_validator.EmailNotValidError as error:
         raise PydanticCustomError("email", "{why}", {"why": str(error)}) from None
+    # The database would take the two spellings of the domain for different ones.
+    if fold_domain(text.rpartition("@")[2]) != fold_domain(valid.domain):
+        raise PydanticCustomError(
+            "domain",
+            "The domain name system replaces letters of this domain: write {domain}",
+            {"domain": valid.domain},
+        )
     return text
 
 
@@ -171,7 +179,10 @@ Email = Annotated[
     StringConstraints(min_length=1, max_length=MAX_LENGTH),
     AfterValidator(check_email),
     Field(
-        description="An address, unique in any letter case and kept as typed.",
+        description="An address, kept as typed. It is unique: spellings that differ in"
+        " letter case, in Unicode compatibility forms, or in the form of an"
+        " international domain (bücher.example, xn--bcher-kva.example) are one"
+        " address.",
         examples=["Ada@example.com"],
         json_schema_extra={"format": "idn-email"},
     ),
@@ -284,7 +295,7 @@ class PageQuery(BaseModel):
     after: Annotated[Id, Field(description="Only users with a larger id.")] = 0
     email: Annotated[
         Email | None,
-        Field(description="Only the user with this address, in any letter case."),
+        Field(description="Only the user with this address, in any spelling."),
     ] = None
     active: Annotated[
         bool | None,

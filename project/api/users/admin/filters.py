@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from flask_admin.contrib.sqla import filters
 from sqlalchemy.orm import Query
 
+from project.api.users.mailbox import mailbox
 from project.api.users.models import User
 from project.api.users.schemas import CONTROL_CHARACTERS, check_printable
 
@@ -50,7 +51,7 @@ class ContainsFilter(filters.FilterLike):
 
 
 class SameEmailFilter(filters.FilterEqual):
-    """Matches the address in any letter case, by the unique index."""
+    """Matches any spelling of the address, by the unique index."""
 
     def clean(self, value: str) -> str:
         """Validate the value; Flask-Admin ignores a filter that raises ValueError."""
@@ -58,7 +59,7 @@ class SameEmailFilter(filters.FilterEqual):
 
     def apply(self, query: Query[User], value: str, alias: Any = None) -> Query[User]:
         """Add the condition to a query."""
-        return query.filter(sa.func.lower(User.email) == sa.func.lower(value))
+        return query.filter(mailbox(User.email) == mailbox(sa.literal(value)))
 
 
 class AfterFilter(filters.DateTimeGreaterFilter):

@@ -10,7 +10,15 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, TypedDict
 import sqlalchemy as sa
 
 from project import db
-from project.api.users.queries import DIALECT, UserData, columns, to_user, users
+from project.api.users.mailbox import mailbox
+from project.api.users.queries import (
+    DIALECT,
+    UserData,
+    columns,
+    to_sql,
+    to_user,
+    users,
+)
 from project.api.users.schemas import DEFAULTS, OPTIONAL_FIELDS, WRITABLE_FIELDS
 
 # The number of rows that are in memory and that one statement writes.
@@ -80,6 +88,8 @@ def staged_value(name: str) -> str:
     return f"CASE WHEN staged.{given} THEN staged.{column} ELSE users.{column} END"
 
 
+MAILBOX = to_sql(mailbox(sa.column("email")))
+USERS_MAILBOX = to_sql(mailbox(users.c.email))
 STAGING_COLUMNS = [
     "_line bigint PRIMARY KEY",
     *(
@@ -87,6 +97,7 @@ STAGING_COLUMNS = [
         for name in WRITABLE_FIELDS
     ),
     *(f"{given_column(name)} boolean" for name in OPTIONAL_FIELDS),
+    f"_mailbox text GENERATED ALWAYS AS ({MAILBOX}) STORED",
 ]
 # Rows are staged in a temporary table until all are known to be valid. An import that
 # is rejected or interrupted leaves no dead rows in the users table.
@@ -98,12 +109,12 @@ COPY = "COPY staged FROM STDIN"
 FIND_DUPLICATES = """
     SELECT _line FROM (
         SELECT _line,
-               row_number() OVER (PARTITION BY lower(email) ORDER BY _line) AS nth
+               row_number() OVER (PARTITION BY _mailbox ORDER BY _line) AS nth
         FROM staged
     ) AS numbered WHERE nth > 1 ORDER BY _line
 """
-FIND_EXISTING = """
-    SELECT _line FROM staged JOIN users ON lower(users.email) = lower(staged.email)
+FIND_EXISTING = f"""
+    SELECT _line FROM staged JOIN users ON {USERS_MAILBOX} = _mailbox
     ORDER BY _line
 """
 ASSIGNMENTS = ", ".join(
@@ -111,13 +122,13 @@ ASSIGNMENTS = ", ".join(
 )
 UPDATE_USERS = f"""
     UPDATE users SET {ASSIGNMENTS} FROM staged
-    WHERE lower(users.email) = lower(staged.email) AND _line BETWEEN %s AND %s
+    WHERE {USERS_MAILBOX} = _mailbox AND _line BETWEEN %s AND %s
 """
 COLUMNS = ", ".join(map(quote, WRITABLE_FIELDS))
 INSERT_USERS = f"""
     INSERT INTO users ({COLUMNS})
     SELECT {COLUMNS} FROM staged WHERE _line BETWEEN %s AND %s ORDER BY _line
-    ON CONFLICT (lower(email)) DO NOTHING
+    ON CONFLICT ({MAILBOX}) DO NOTHING
 """
 
 

@@ -35,6 +35,9 @@ def test_create_form_adds_and_audits_user(
         ("username", "   ", "at least 1 character"),
         ("username", "a" * 129, "at most 128 characters"),
         ("username", "a\0b", "Control characters are not allowed"),
+        ("username", "a\u200bb", "characters are not allowed (U+200B)"),
+        ("email", "ＡＤＡ@example.com", "Sorry. That email already exists."),
+        ("email", "a\u200bb@example.com", "characters are not allowed (U+200B)"),
     ],
 )
 @pytest.mark.parametrize("url", ["/admin/user/new/", "/admin/user/edit/?id=2"])

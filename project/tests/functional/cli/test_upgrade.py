@@ -36,6 +36,7 @@ def test_upgrade_prints_sql(run_command: RunCommand) -> None:
     printed = run_command("db", "upgrade", "--sql").output
     assert "CREATE TABLE users" in printed
     assert "CREATE EXTENSION IF NOT EXISTS pg_trgm" in printed
+    assert "CREATE OR REPLACE FUNCTION users_mailbox" in printed
 
 
 def test_upgrade_without_permission_names_the_extension_to_create(

@@ -36,6 +36,7 @@ CONSTRAINTS = """
 """
 INDEXES = "SELECT indexdef FROM pg_indexes WHERE tablename = 'users' ORDER BY 1"
 EXTENSIONS = "SELECT extname FROM pg_extension ORDER BY 1"
+FUNCTIONS = "SELECT prosrc, provolatile FROM pg_proc WHERE proname LIKE 'users\\_%%'"
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def blank_database(
 
 def read_schema() -> dict[str, Sequence[Any]]:
     """Return the schema without Alembic's table, as PostgreSQL lists it."""
-    queries = (TABLES, COLUMNS, CONSTRAINTS, INDEXES, EXTENSIONS)
+    queries = (TABLES, COLUMNS, CONSTRAINTS, INDEXES, EXTENSIONS, FUNCTIONS)
     with db.engine.connect() as connection:
         return {sql: connection.exec_driver_sql(sql).all() for sql in queries}
 
@@ -60,9 +61,11 @@ def test_migrations_and_create_all_create_the_same_schema(
     db.create_all()
     created = read_schema()
     assert ("pg_trgm",) in created[EXTENSIONS]
+    assert len(created[FUNCTIONS]) == 1
     db.drop_all()
     with db.engine.begin() as connection:
         connection.exec_driver_sql("DROP EXTENSION pg_trgm")
+        connection.exec_driver_sql("DROP FUNCTION users_mailbox")
         migrations.upgrade(connection)
     assert read_schema() == created
     with db.engine.connect() as connection:

@@ -48,6 +48,7 @@ def explain(engine: Engine, statement: str, parameters: dict[str, Any]) -> Any:
         {"active": False},
         {"active": False, "after": USERS // 2},
         {"email": f"{USERS // 2}@EXAMPLE.com"},
+        {"email": f"{USERS // 2}@ｅｘａｍｐｌｅ。com"},
         {"email": f"{USERS}@example.com", "active": False},
     ],
     ids=str,

@@ -31,6 +31,7 @@ from project.api.users.admin.forms import (
     label_of,
 )
 from project.api.users.errors import EmailTaken, StaleVersion, UserNotFound
+from project.api.users.formulas import escape_formulas
 from project.api.users.models import User
 from project.api.users.schemas import FIELDS, WRITABLE_FIELDS
 from project.web.errors import InvalidPayload
@@ -40,8 +41,6 @@ from project.web.request_log import audit
 MAX_PAGE = 10**9
 # Users that an export reads at a time; other greenlets run in between.
 EXPORT_BATCH = 200
-# A spreadsheet interprets a cell that starts with one of these as a formula.
-FORMULA_PREFIXES = ("=", "+", "-", "@")
 
 
 def format_date(view: ModelView, context: Any, user: User, name: str) -> str:
@@ -50,11 +49,9 @@ def format_date(view: ModelView, context: Any, user: User, name: str) -> str:
 
 
 def export_value(view: ModelView, context: Any, user: User, name: str) -> Any:
-    """Return a value for the CSV export; a formula is quoted."""
+    """Return a value for the CSV export."""
     value = getattr(user, name)
-    if isinstance(value, str) and value.startswith(FORMULA_PREFIXES):
-        return f"'{value}"
-    return value
+    return escape_formulas(value) if isinstance(value, str) else value
 
 
 def export_date(view: ModelView, context: Any, user: User, name: str) -> str:

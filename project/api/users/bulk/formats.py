@@ -1,5 +1,6 @@
 """Files of users in CSV and JSON Lines, read and written line by line."""
 
+import codecs
 import csv
 import io
 import os
@@ -17,6 +18,7 @@ import orjson
 from pydantic_core import to_jsonable_python
 
 from project.api.users.bulk.load import ImportAborted, ImportRow, ProgressReporter
+from project.api.users.formulas import escape_formulas, unescape_formulas
 from project.api.users.queries import UserData
 from project.api.users.schemas import (
     FIELDS,
@@ -34,6 +36,17 @@ from project.web.errors import InvalidPayload
 # The format by file name extension.
 EXTENSIONS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 FORMATS = ("csv", "jsonl")
+# How files in other formats start, and the remedy.
+SIGNATURES = {
+    b"\x1f\x8b": "compressed with gzip: decompress it",
+    b"BZh": "compressed with bzip2: decompress it",
+    b"\xfd7zXZ": "compressed with xz: decompress it",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd: decompress it",
+    b"PK\x03\x04": "a ZIP archive or a spreadsheet: extract it, or save it as CSV",
+    b"\xff\xfe": "encoded in UTF-16: save it in UTF-8",
+    b"\xfe\xff": "encoded in UTF-16: save it in UTF-8",
+}
+USE_LINE_FEEDS = "save the file with line feeds (LF) at the ends of the lines"
 # The maximum length of a line in bytes: the same as MAX_CONTENT_LENGTH of the API.
 MAX_LINE = 64 * 1024
 
@@ -98,37 +111,71 @@ def read(
 def format_errors(error: InvalidPayload) -> str:
     """Return the reasons in one line."""
     if not error.errors:
-        return "not a JSON object"
+        return "not a JSON object: write one per line, with a line feed (LF) after it"
     return "; ".join(f"{name}: {reason}" for name, reason in error.errors.items())
 
 
-def read_lines(file: IO[bytes]) -> Iterator[bytes]:
-    """Yield lines, each with its line break.
+def check_first_line(line: bytes, format: str) -> None:
+    """Check that a file is a text.
 
     Raises:
-        ImportAborted: a line is too long, as in a binary file.
+        ImportAborted: it is not; the message contains the remedy.
+    """
+    name = {"csv": "CSV", "jsonl": "JSON Lines"}[format]
+    for signature, reason in SIGNATURES.items():
+        if line.startswith(signature):
+            raise ImportAborted(f"line 1: not {name}: the file is {reason}")
+    if b"\0" in line:
+        raise ImportAborted(
+            f"line 1: not {name}: it contains NUL, as binary files and UTF-16 do: save"
+            " the file as text in UTF-8"
+        )
+
+
+def read_lines(file: IO[bytes], format: str) -> Iterator[bytes]:
+    """Yield lines, each with its line break, without a byte order mark.
+
+    Raises:
+        ImportAborted: the file is not a text, or a line is too long.
     """
     number = 0
     while line := file.readline(MAX_LINE + 1):
         number += 1
+        if number == 1:
+            check_first_line(line, format)
+            line = line.removeprefix(codecs.BOM_UTF8)
         if len(line) > MAX_LINE:
-            raise ImportAborted(f"line {number}: longer than {MAX_LINE} bytes")
+            raise ImportAborted(
+                f"line {number}: longer than {MAX_LINE} bytes: {USE_LINE_FEEDS}"
+            )
         yield line
 
 
 def read_jsonl(file: IO[bytes], reporter: ProgressReporter) -> Iterator[Entry]:
     """Yield the lines that are not blank; see `read`."""
-    for number, line in enumerate(read_lines(file), 1):
+    for number, line in enumerate(read_lines(file, "jsonl"), 1):
         if not line.isspace():
             yield number, partial(parse_json, line)
+
+
+def explain_csv_error(error: csv.Error) -> str:
+    """Return the message of an error, with a remedy for the user of the command."""
+    # Python's own message says how a program should open the file.
+    if str(error).startswith("new-line character"):
+        return f"a carriage return (CR) without a line feed: {USE_LINE_FEEDS}"
+    return str(error)
 
 
 def read_csv(file: IO[bytes], reporter: ProgressReporter) -> Iterator[Entry]:
     """Yield the records with the number of their first line; see `read`."""
     # Validation rejects the surrogates of invalid UTF-8, and names the field.
-    text = (line.decode("utf-8", "surrogateescape") for line in read_lines(file))
+    lines = read_lines(file, "csv")
+    text = (line.decode("utf-8", "surrogateescape") for line in lines)
     reader = csv.reader(text, strict=True)
-    header = [name.strip().removeprefix("\ufeff") for name in next(reader, [])]
+    try:
+        header = [name.strip() for name in next(reader, [])]
+    except csv.Error as error:
+        raise ImportAborted(f"line 1: not CSV: {explain_csv_error(error)}") from error
     missing = set(REQUIRED_FIELDS) - set(header)
     if missing:
         columns = " and no ".join(sorted(missing))
@@ -138,12 +185,13 @@ def read_csv(file: IO[bytes], reporter: ProgressReporter) -> Iterator[Entry]:
         try:
             record = next(reader, None)
         except csv.Error as error:
-            reporter.reject(number, f"not CSV: {error}")
+            reporter.reject(number, f"not CSV: {explain_csv_error(error)}")
             continue
         if record is None:
             return
         if len(record) == len(header):
-            yield number, partial(parse_cells, dict(zip(header, record)))
+            cells = map(unescape_formulas, record)
+            yield number, partial(parse_cells, dict(zip(header, cells)))
         elif record:
             reporter.reject(
                 number, f"{len(record)} fields, where the header has {len(header)}"
@@ -212,7 +260,12 @@ def write_csv(file: IO[bytes], users: Iterable[UserData]) -> None:
 
 
 def format_cell(value: object) -> object:
-    """Return a value as the JSON of the API shows it; None is an empty cell."""
+    """Return a value as the JSON of the API shows it; None is an empty cell.
+
+    Formulas in a text are escaped.
+    """
+    if isinstance(value, str):
+        return escape_formulas(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, datetime):

@@ -15,6 +15,8 @@ def awkward_users(add_user: AddUser) -> list[StoredUser]:
         ('a "quoted", name', "grace@example.com", False),
         ("浩 Zoë", "jürgen@bücher.example", True),
         ("\\. \\N", "o'hara@example.com", True),
+        ("=1+1", "+1@example.com", True),
+        ("'=1 x;\"=1", "'=1@example.com", True),
     ]
     for username, email, active in users:
         add_user(username, email, active=active)

@@ -28,7 +28,7 @@ def test_exported_file_can_be_imported(
     assert run_command("export_users", path).exit_code == 0
     run_command("recreate_db", "--yes")
     result = run_command("import_users", path)
-    assert "4 added, 0 updated, 0 skipped." in result.output
+    assert "6 added, 0 updated, 0 skipped." in result.output
     assert stored_users() == awkward_users
 
 
@@ -47,6 +47,20 @@ def test_export_to_stdout_is_csv(run_command: RunCommand, add_user: AddUser) -> 
     assert header.startswith("id,username,email,active,")
     assert line.startswith("1,ada,ada@example.com,false,")
     assert datetime.fromisoformat(line.split(",")[-1]) == user.created_date
+
+
+def test_export_escapes_formulas(
+    run_command: RunCommand, client: FlaskClient, add_user: AddUser
+) -> None:
+    """Also of a spreadsheet that splits the file at other separators."""
+    add_user("=1+1", "+1@example.com")
+    add_user('x;"=1', "a|=1@example.com")
+    csv_lines = run_command("export_users").stdout.splitlines()[1:]
+    assert csv_lines[0].startswith("1,'=1+1,'+1@example.com,true,")
+    assert csv_lines[1].startswith("""2,"x;""'=1",a|'=1@example.com,true,""")
+    json_lines = run_command("export_users", "--format", "jsonl").stdout.splitlines()
+    users = client.get("/users").get_json()["data"]["users"]
+    assert [json.loads(line) for line in json_lines] == users
 
 
 def test_interrupted_export_keeps_old_file(tmp_path: Path) -> None:

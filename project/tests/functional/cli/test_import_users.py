@@ -1,15 +1,21 @@
 """`manage.py import_users`."""
 
+import codecs
+import gzip
+import io
 import signal
 import subprocess
 import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from project import db
 from project.api.users.bulk import load
-from project.tests.functional.cli.helpers import start_manage
+from project.tests.functional.cli.helpers import assert_one_line_error, start_manage
 from project.tests.types import AddUser, RunCommand, StoredUser
 from project.tests.users import stored_users
 
@@ -31,8 +37,14 @@ INVALID_LINES = [
     ("csv", b"\xff,ada@example.com,", "username: Input should be a valid string"),
     ("csv", b"ada,GRACE@example.com,", "email: another user has it"),
     ("csv", b"eve,Eve@Example.com,", "email: an earlier line has it"),
+    ("csv", "g,grace@ｅｘａｍｐｌｅ。com,".encode(), "email: another user has it"),
+    ("csv", "eve,ｅve@example.com,".encode(), "email: an earlier line has it"),
+    ("csv", "a\u200b,a@example.com,".encode(), "are not allowed (U+200B)"),
+    ("csv", b"a,a@example.com,\rb,b@example.com,", "a carriage return (CR) without"),
     ("jsonl", b"{", "not a JSON object"),
     ("jsonl", b"[]", "not a JSON object"),
+    ("jsonl", b"{}\r{}", "with a line feed (LF) after it"),
+    ("jsonl", b'{"username": "\0"}', "not a JSON object"),
     ("jsonl", b'{"username": "ada"}', "email: Field required"),
     (
         "jsonl",
@@ -78,7 +90,7 @@ def test_invalid_line_is_reported_and_nothing_is_imported(
     [
         (b"", "line 1: the header has no email and no username"),
         (b"username,mail\n", "line 1: the header has no email"),
-        (b"\0" * 100_000, "line 1: longer than 65536 bytes"),
+        (b'"username,email\n', "line 1: not CSV: unexpected end of data"),
     ],
 )
 def test_file_without_users_is_refused(
@@ -87,6 +99,88 @@ def test_file_without_users_is_refused(
     refused = run_command("import_users", input=text)
     assert refused.exit_code == 1
     assert refused.stderr == f"Error: {reason}. No user was added or changed.\n"
+
+
+JSON_LINE = b'{"username": "ada", "email": "ada@example.com"}\n'
+CSV_TEXT = HEADER + b"ada,ada@example.com,\n"
+
+
+def zip_archive(text: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("users", text)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("format, text", [("csv", CSV_TEXT), ("jsonl", JSON_LINE)])
+@pytest.mark.parametrize(
+    "convert, reason",
+    [
+        (gzip.compress, "the file is compressed with gzip: decompress it"),
+        (zip_archive, "the file is a ZIP archive or a spreadsheet: extract it"),
+        (lambda text: text.decode().encode("utf-16"), "save it in UTF-8"),
+        (lambda text: text.decode().encode("utf-16-be"), "save the file as text"),
+        (lambda text: b"\0" + text, "save the file as text in UTF-8"),
+        (lambda text: b"\0" * 100_000, "save the file as text in UTF-8"),
+    ],
+)
+def test_file_that_is_not_a_text_is_refused(
+    run_command: RunCommand,
+    format: str,
+    text: bytes,
+    convert: Callable[[bytes], bytes],
+    reason: str,
+) -> None:
+    refused = run_command("import_users", "--format", format, input=convert(text))
+    name = {"csv": "CSV", "jsonl": "JSON Lines"}[format]
+    assert_one_line_error(refused, f"Error: line 1: not {name}: ", reason)
+    assert stored_users() == []
+
+
+@pytest.mark.parametrize("format", ["csv", "jsonl"])
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_huge_line_is_refused(run_command: RunCommand, format: str, end: bytes) -> None:
+    text = b"x" * 10_000_000 + end
+    refused = run_command("import_users", "--format", format, input=text)
+    assert_one_line_error(refused, "line 1: longer than 65536 bytes", "line feeds (LF)")
+
+
+def test_csv_with_carriage_returns_is_refused(run_command: RunCommand) -> None:
+    text = CSV_TEXT.replace(b"\n", b"\r")
+    refused = run_command("import_users", input=text)
+    assert_one_line_error(
+        refused, "line 1: not CSV: a carriage return (CR)", "line feeds (LF)"
+    )
+
+
+def test_json_lines_with_carriage_returns_are_refused(run_command: RunCommand) -> None:
+    text = JSON_LINE.replace(b"\n", b"\r") * 2
+    refused = run_command("import_users", "--format", "jsonl", input=text)
+    assert refused.exit_code == 1
+    assert "line 1: not a JSON object: write one per line" in refused.output
+    assert "line feed (LF)" in refused.output
+
+
+def test_empty_json_lines_file_adds_nothing(run_command: RunCommand) -> None:
+    """It is the export of an empty table."""
+    result = run_command("import_users", "--format", "jsonl", input=b"")
+    assert (result.exit_code, result.stdout) == (0, "0 added, 0 updated, 0 skipped.\n")
+
+
+def test_folder_is_refused(run_command: RunCommand, tmp_path: Path) -> None:
+    refused = run_command("import_users", str(tmp_path))
+    assert refused.exit_code == 2
+    assert refused.output.endswith(f"File '{tmp_path}' is a directory.\n")
+
+
+@pytest.mark.parametrize("format", ["csv", "jsonl"])
+def test_byte_order_mark_is_ignored(run_command: RunCommand, format: str) -> None:
+    text = {"csv": b'"username",email\nada,ada@example.com\n', "jsonl": JSON_LINE}
+    result = run_command(
+        "import_users", "--format", format, input=codecs.BOM_UTF8 + text[format]
+    )
+    assert result.exit_code == 0
+    assert stored_users() == [("ada", "ada@example.com", True)]
 
 
 def test_spreadsheet_csv_with_byte_order_mark_and_crlf_is_imported(
@@ -129,6 +223,16 @@ def test_existing_users_are_skipped_or_updated(
         ("max", "max@example.com", False),
         ("eve", "e@example.com", True),
     ]
+
+
+def test_update_by_another_spelling_replaces_the_address(
+    run_command: RunCommand, add_user: AddUser
+) -> None:
+    add_user("jürgen", "jürgen@bücher.example", active=False)
+    text = HEADER + b"j,J\xc3\x9crgen@xn--bcher-kva.example,\n"
+    result = run_command("import_users", "--existing", "update", input=text)
+    assert "0 added, 1 updated, 0 skipped." in result.output
+    assert stored_users() == [("j", "JÜrgen@xn--bcher-kva.example", False)]
 
 
 def test_skip_keeps_first_of_two_lines_with_one_email(

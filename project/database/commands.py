@@ -10,6 +10,7 @@ from flask import Flask, current_app
 from flask_sqlalchemy import SQLAlchemy
 from psycopg2.extensions import connection as PsycopgConnection
 
+from project.audit_log import operating_system_user, record_bulk
 from project.database import migrations
 from project.database.availability import explain_unavailable, wait_until_ready
 from project.database.engines import redact_url
@@ -67,6 +68,7 @@ def recreate_db(yes: bool) -> None:
         confirm_deletion(counts)
     migrations.recreate(db)
     click.echo(f"Recreated the schema in {database_name()}.")
+    record_bulk("recreate_db", operating_system_user(), **counts)
 
 
 def is_interactive() -> bool:

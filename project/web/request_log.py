@@ -1,4 +1,4 @@
-"""The request id, the access log and the audit log."""
+"""The request id and the access log."""
 
 import logging
 import re
@@ -17,7 +17,6 @@ VALID_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 CONVERTER = re.compile(r"<[^<>:]+:")
 
 access_log = logging.getLogger("project.access")
-audit_log = logging.getLogger("project.audit")
 
 
 def init_app(app: Flask) -> None:
@@ -73,18 +72,3 @@ def route_label() -> str:
 def format_rule(rule: str) -> str:
     """Remove the names of the converters from a URL rule."""
     return CONVERTER.sub("<", rule)
-
-
-def audit(action: str, user_id: int, operator: str | None = None) -> None:
-    """Log that a user was written.
-
-    Args:
-        action: `added`, `updated` or `removed`.
-        operator: the username, for writes in the admin site.
-    """
-    audit_log.info(
-        "user %s %s",
-        user_id,
-        action,
-        extra={"action": action, "user_id": user_id, "who": operator},
-    )

@@ -18,8 +18,8 @@ from werkzeug.routing import BaseConverter, ValidationError
 from project.api.users import queries, schemas
 from project.api.users.errors import UserNotFound
 from project.api.users.queries import VersionedUser
+from project.audit_log import record_user
 from project.web.errors import InvalidPayload, InvalidQuery, NotJson
-from project.web.request_log import audit
 from project.web.responses import Api, json_response
 
 # Without a group, the commands are called `flask seed_db`, not `flask users seed_db`.
@@ -125,7 +125,7 @@ class UsersList(Resource):
         payload = schemas.parse_body(schemas.NewUser, json_body())
         user = queries.insert(vars(payload))
         user_id, email = user.data["id"], user.data["email"]
-        audit("added", user_id)
+        record_user("added", user_id, request.remote_user)
         return user_response(user, 201, f"{email} was added!", f"/users/{user_id}")
 
 
@@ -154,13 +154,13 @@ class User(Resource):
         payload = schemas.parse_body(schema, json_body())
         fields = payload.model_dump(exclude_unset=True)
         user = queries.update(user_id, fields, accepted_versions())
-        audit("updated", user_id)
+        record_user("updated", user_id, request.remote_user)
         return user_response(user, message=f"{user_id} was updated!")
 
     def delete(self, user_id: int) -> Response:
         """Remove the user."""
         email = queries.delete(user_id, accepted_versions())
-        audit("removed", user_id)
+        record_user("removed", user_id, request.remote_user)
         return json_response(message=f"{email} was removed!")
 
 

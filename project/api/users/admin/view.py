@@ -15,6 +15,7 @@ from flask_wtf import FlaskForm
 from sqlalchemy.orm import Query
 
 from project import db
+from project.audit_log import record_user
 from project.admin.security import AdminSecurityMixin, operator_name
 from project.api.users import queries, schemas
 from project.api.users.admin.filters import (
@@ -35,7 +36,6 @@ from project.api.users.formulas import escape_formulas
 from project.api.users.models import User
 from project.api.users.schemas import FIELDS, WRITABLE_FIELDS
 from project.web.errors import InvalidPayload
-from project.web.request_log import audit
 
 # A larger page number would make OFFSET exceed PostgreSQL's bigint.
 MAX_PAGE = 10**9
@@ -185,7 +185,7 @@ class UsersAdminView(AdminSecurityMixin, ModelView):
         except EmailTaken as error:
             form.email.errors = [error.message]
             return False
-        audit("added", user.data["id"], operator_name())
+        record_user("added", user.data["id"], operator_name())
         return User(**user.data)
 
     def update_model(self, form: FlaskForm, model: User) -> bool:
@@ -199,7 +199,7 @@ class UsersAdminView(AdminSecurityMixin, ModelView):
         except (StaleVersion, UserNotFound) as error:
             flash(error.message, "error")
         else:
-            audit("updated", model.id, operator_name())
+            record_user("updated", model.id, operator_name())
             return True
         return False
 
@@ -210,7 +210,7 @@ class UsersAdminView(AdminSecurityMixin, ModelView):
         except UserNotFound as error:
             flash(error.message, "error")
             return False
-        audit("removed", model.id, operator_name())
+        record_user("removed", model.id, operator_name())
         return True
 
     @expose("/ajax/update/", methods=("POST",))
@@ -238,7 +238,7 @@ class UsersAdminView(AdminSecurityMixin, ModelView):
         """Execute a write on the selected users in one transaction.
 
         Args:
-            audit_action: see `audit`.
+            audit_action: see `record_user`.
             statement: an UPDATE or DELETE of all users.
         """
         keys = [key for key in map(schemas.parse_id, ids) if key is not None]
@@ -246,7 +246,7 @@ class UsersAdminView(AdminSecurityMixin, ModelView):
         written = db.session.scalars(selected).all()
         db.session.commit()
         for user_id in written:
-            audit(audit_action, user_id, operator_name())
+            record_user(audit_action, user_id, operator_name())
         flash(f"{len(written)} user(s) {audit_action}.", "success")
 
     @action("activate", "Activate")

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from project.api.users import queries
 from project.api.users.bulk import formats, load, samples
+from project.audit_log import operating_system_user, record_bulk
 from project.database.commands import DatabaseCommand
 
 # Seconds between two progress lines if stderr is not a terminal.
@@ -36,11 +37,15 @@ class TerminalReporter:
 
     Args:
         total: the number of users, if it is known.
+
+    Attributes:
+        tracked: the number of items that `track` has yielded; None before the first.
     """
 
     def __init__(self, total: int | None = None) -> None:
         self.total = total
         self.rejected = 0
+        self.tracked: int | None = None
         self.step: str | None = None
         self.bar: tqdm[NoReturn] | None = None
         self.last_report = time.monotonic()
@@ -64,12 +69,12 @@ class TerminalReporter:
 
     def track(self, step: str, items: Iterable[Item]) -> Iterator[Item]:
         """Yield items, and report their number."""
-        done = 0
-        for done, item in enumerate(items, 1):
+        self.tracked = 0
+        for self.tracked, item in enumerate(items, 1):
             yield item
-            if done % TRACK_BATCH == 0:
-                self.progress(step, done)
-        self.progress(step, done)
+            if self.tracked % TRACK_BATCH == 0:
+                self.progress(step, self.tracked)
+        self.progress(step, self.tracked)
 
     def reject(self, line: int, reason: str) -> None:
         """Report a rejected line."""
@@ -107,9 +112,18 @@ def seed_db(count: int | None, seed: int | None) -> None:
         click.echo(
             f"{result['added']:,} users were added, {result['skipped']:,} skipped."
         )
+        record_bulk("seed_db", operating_system_user(), **result)
         return
-    for email, added in samples.seed().items():
-        click.echo(f"{email} was added!" if added else f"{email} already exists.")
+    samples_added = samples.seed()
+    for email, was_added in samples_added.items():
+        click.echo(f"{email} was added!" if was_added else f"{email} already exists.")
+    added = sum(samples_added.values())
+    record_bulk(
+        "seed_db",
+        operating_system_user(),
+        added=added,
+        skipped=len(samples_added) - added,
+    )
 
 
 @click.command("export_users", cls=DatabaseCommand)
@@ -121,17 +135,23 @@ def export_users(file: Path, format: str | None) -> None:
     FILE is replaced when the export is complete. After an error it is unchanged.
     """
     format = format or formats.guess_format(file)
+    reporter = TerminalReporter(queries.count())
     try:
-        with (
-            TerminalReporter(queries.count()) as reporter,
-            formats.atomic_write(file) as output,
-        ):
+        with reporter, formats.atomic_write(file) as output:
             users = reporter.track("exported", load.stream_users())
             formats.write(output, format, users)
     except BrokenPipeError:
         raise  # click handles a reader that has closed the pipe
     except OSError as error:
         raise click.FileError(str(file), error.strerror) from error
+    finally:
+        # The reader of a pipe may close it after it has received what it wanted.
+        if reporter.tracked is not None:
+            record_bulk(
+                "export_users",
+                operating_system_user(),
+                exported=reporter.tracked,
+            )
 
 
 @click.command("import_users", cls=DatabaseCommand)
@@ -167,3 +187,4 @@ def import_users(file: Path, format: str | None, existing: str) -> None:
                 f"{error}. No user was added or changed."
             ) from error
     click.echo(", ".join(f"{count:,} {name}" for name, count in result.items()) + ".")
+    record_bulk("import_users", operating_system_user(), **result)

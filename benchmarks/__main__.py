@@ -19,9 +19,11 @@ from benchmarks.servers import (
     THIS_SERVICE,
     WORKLOADS,
     Target,
+    authentication_servers,
     peers_python,
     start_target,
 )
+from devtools.identity_provider import IdentityProvider
 from devtools.servers import ROOT
 
 OUTPUT = ROOT / "instance" / "benchmarks"
@@ -46,7 +48,8 @@ def run_rounds(
     """Measure every workload against every target, in alternation.
 
     All targets are up at the same time and take turns for each workload, so that other
-    load of the machine affects all of them. Round 0 warms up and is not returned.
+    load of the machine affects all of them. Each round begins with another target, so
+    that none always follows the same one. Round 0 warms up and is not returned.
 
     Args:
         seconds: the duration of each measurement.
@@ -57,9 +60,12 @@ def run_rounds(
         click.echo(
             f"round {round_number} of {rounds}" if round_number else "warm-up", err=True
         )
+        # Round 1 has the order of the report.
+        first = (round_number - 1) % len(targets)
+        in_turn = [*targets[first:], *targets[:first]]
         for workload in WORKLOADS:
             for number in connections:
-                supported = [t for t in targets if workload in t.workloads]
+                supported = [t for t in in_turn if workload in t.workloads]
                 for place, target in enumerate(supported):
                     tag = f"{round_number}.{place}.{workload}.{number}"
                     measurement = measure(target, workload, number, seconds, tag)
@@ -153,6 +159,26 @@ def measure_growth(
     return report.render_growth(runs, databases), runs
 
 
+def measure_authentication(
+    rounds: int, seconds: int, users: int, connections: Sequence[int]
+) -> tuple[str, list[Run]]:
+    """Measure this service without and with tokens; return the report and the runs."""
+    with (
+        IdentityProvider() as provider,
+        start_database_server() as database_server,
+        open(database_server.folder / "log", "w") as log,
+        ExitStack() as stack,
+    ):
+        database = database_server.create_database(users)
+        targets = [
+            stack.enter_context(start_target(server, database, log))
+            for server in authentication_servers(provider)
+        ]
+        runs = run_rounds(targets, rounds, seconds, connections)
+    settings = f"{rounds} rounds of {seconds} s, {users:,} users"
+    return report.render_authentication(runs, settings), runs
+
+
 def save(name: str, text: str, runs: Sequence[Run]) -> None:
     """Print and save a report, and save its runs and its chart."""
     OUTPUT.mkdir(parents=True, exist_ok=True)
@@ -165,6 +191,17 @@ def save(name: str, text: str, runs: Sequence[Run]) -> None:
     subprocess.run([peers_python(), plot, chart, image], check=True)
     click.echo(text)
     click.echo(f"Saved in {OUTPUT}.", err=True)
+
+
+def check_failures(runs: Sequence[Run]) -> None:
+    """Check that no request failed.
+
+    Raises:
+        ClickException: one did.
+    """
+    failed = {(run.server, run.workload) for run in runs if run.measurement.errors}
+    if failed:
+        raise click.ClickException(f"requests failed: {sorted(failed)}")
 
 
 @click.command()
@@ -198,6 +235,11 @@ def save(name: str, text: str, runs: Sequence[Run]) -> None:
     is_flag=True,
     help="Measure only this service, and the CPU time of each layer.",
 )
+@click.option(
+    "--authentication",
+    is_flag=True,
+    help="Measure only this service, without authentication and with tokens.",
+)
 def main(
     rounds: int,
     seconds: int,
@@ -206,6 +248,7 @@ def main(
     other: Path | None,
     growth: tuple[int, ...],
     layers: bool,
+    authentication: bool,
 ) -> None:
     """Measure the cost of a request here and in the peers, and print it as Markdown.
 
@@ -214,15 +257,18 @@ def main(
     if layers:
         click.echo(profile(rounds * seconds, users))
         return
+    if authentication:
+        text, runs = measure_authentication(rounds, seconds, users, connections)
+        click.echo(text)
+        check_failures(runs)
+        return
     if growth:
         name, (text, runs) = "growth", measure_growth(rounds, seconds, growth)
     else:
         name = "report"
         text, runs = compare(rounds, seconds, users, connections, other)
     save(name, text, runs)
-    failed = {(run.server, run.workload) for run in runs if run.measurement.errors}
-    if failed:
-        raise click.ClickException(f"requests failed: {sorted(failed)}")
+    check_failures(runs)
 
 
 if __name__ == "__main__":

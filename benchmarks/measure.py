@@ -144,14 +144,23 @@ def parse_instructions(perf_output: str) -> int | None:
 
 
 def run_wrk(
-    url: str, connections: int, seconds: int, script_arguments: Sequence[str]
+    url: str,
+    connections: int,
+    seconds: int,
+    script_arguments: Sequence[str],
+    token: str | None,
 ) -> WrkResult:
     """Run wrk with workloads.lua.
+
+    Args:
+        token: sent by the workloads that only read.
 
     Raises:
         RuntimeError: wrk failed.
     """
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s"]
+    if token:
+        command += ["-H", f"Authorization: Bearer {token}"]
     command += ["-s", str(WRK_SCRIPT), url, "--", *script_arguments]
     if can_count_instructions():
         command = count_instructions(command)
@@ -190,6 +199,7 @@ def measure(
         connections,
         seconds,
         [workload, str(database.users), str(database.emails), tag],
+        target.token,
     )
     after = [cpu_seconds(pid) for pid in pids]
     requests = wrk.summary["requests"]

@@ -273,6 +273,56 @@ def render_comparison(runs: Sequence[Run], settings: str, versions: str) -> str:
 """
 
 
+def authentication_table(runs: Sequence[Run]) -> str:
+    """Return the cost with each kind of token by the number of connections.
+
+    The ratio is that of the runs of the same round, so that other load on the machine
+    affects both of them.
+    """
+    costs = {
+        (run.server, run.connections, run.round): run.measurement.cost for run in runs
+    }
+    servers = server_names(runs)
+    connections = sorted({run.connections for run in runs})
+    rounds = sorted({run.round for run in runs})
+
+    def cell(server: str, number: int) -> str:
+        cost = median(costs[server, number, round_] for round_ in rounds)
+        ratio = median(
+            costs[server, number, round_] / costs[servers[0], number, round_]
+            for round_ in rounds
+        )
+        return f"{cost:.0f} ({ratio:.3f})"
+
+    return table(
+        ["one user by id", *(f"{number} connections" for number in connections)],
+        [
+            [server, *(cell(server, number) for number in connections)]
+            for server in servers
+        ],
+    )
+
+
+def render_authentication(runs: Sequence[Run], settings: str) -> str:
+    """Return the report of the cost of authentication.
+
+    Args:
+        settings: see `render_comparison`.
+    """
+    return f"""\
+{describe_cost(runs, "no authentication in the same round")}
+{describe_machine()}; {settings}.
+
+{authentication_table(runs)}
+
+<details><summary>All measured values</summary>
+
+{details_table(runs)}
+
+</details>
+"""
+
+
 def render_growth(runs: Sequence[Run], databases: Sequence[Database]) -> str:
     """Return the report of the cost and of the disk space by the number of users."""
     connections = runs[0].connections

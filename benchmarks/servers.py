@@ -3,10 +3,11 @@
 import os
 import subprocess
 import sys
+import time
 import venv
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import IO
@@ -14,6 +15,7 @@ from typing import IO
 from sqlalchemy import make_url
 
 from benchmarks.database import Database
+from devtools.identity_provider import AUDIENCE, IdentityProvider
 from devtools.servers import ROOT, free_port, start_process
 
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
@@ -34,6 +36,7 @@ class Server:
         variables: added to its environment; `{metrics_port}` is replaced.
         workloads: the workloads that it supports.
         checkout: the directory with its code.
+        token: sent with each request, as a bearer token.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Server:
     variables: Mapping[str, str] = field(default_factory=dict)
     workloads: tuple[str, ...] = WORKLOADS
     checkout: Path = ROOT
+    token: str | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ class Target:
     Attributes:
         name: its name in the report.
         pid: its main process.
+        token: see `Server`.
     """
 
     name: str
@@ -58,6 +63,7 @@ class Target:
     pid: int
     workloads: tuple[str, ...]
     database: Database
+    token: str | None
 
 
 CORES = str(os.cpu_count())
@@ -111,6 +117,31 @@ SERVERS = (
     ),
 )
 PEERS = tuple(server for server in SERVERS if server.is_peer)
+
+
+def authentication_servers(provider: IdentityProvider) -> list[Server]:
+    """Return this service without authentication, and with each kind of token."""
+    workloads = ("one",)
+    token = "a-token-of-the-benchmark"
+    # Valid until the end of any measurement.
+    access_token = provider.issue(exp=int(time.time()) + 86400)
+    return [
+        replace(THIS_SERVICE, name="no authentication", workloads=workloads),
+        replace(
+            THIS_SERVICE,
+            name="a token in API_TOKENS",
+            workloads=workloads,
+            variables={"API_TOKENS": f"benchmark:{token}@9999-12-31"},
+            token=token,
+        ),
+        replace(
+            THIS_SERVICE,
+            name="an access token",
+            workloads=workloads,
+            variables={"OIDC_ISSUER": provider.issuer, "OIDC_AUDIENCE": AUDIENCE},
+            token=access_token,
+        ),
+    ]
 
 
 def peers_python() -> Path:
@@ -172,7 +203,14 @@ def start_target(
         # use the service's.
         cwd=REQUIREMENTS.parent if server.is_peer else server.checkout,
         output=log,
-        ready_path="/users/1",
+        ready_path="/ping" if server.token else "/users/1",
         **variables,
     ) as (url, process):
-        yield Target(name or server.name, url, process.pid, server.workloads, database)
+        yield Target(
+            name or server.name,
+            url,
+            process.pid,
+            server.workloads,
+            database,
+            server.token,
+        )

@@ -56,6 +56,10 @@ def create_app(config: type | str | Mapping[str, object] | None = None) -> Flask
 
         metrics.init_app(app)
     errors.init_app(app)
+    if settings.OIDC_ISSUER:
+        from project.web import oidc
+
+        oidc.init_app(app)
     auth.init_app(app)
     cors.init_app(app)
 

@@ -4,13 +4,18 @@
 the file `.env`, the environment, and a mapping given to `create_app`.
 """
 
+import math
 import os
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from hashlib import sha256
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 import click
 from dotenv import dotenv_values
@@ -45,9 +50,14 @@ SCHEME = re.compile(r"^(postgres|postgresql|postgresql\+psycopg2)://")
 # scheme, user and password, hosts, the rest.
 MULTIHOST_URL = re.compile(r"([^/]*//)([^/?]*@)?([^/?]*)(.*)")
 
-READ_ONLY_PREFIX = "read:"
+# `[name:][read:]token[@date]`. Neither a name nor a token contains a colon or an @.
+READ_ONLY = "read"
+VALID_TOKEN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # At least 16 of the characters that RFC 6750 allows.
 VALID_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{16,}=*")
+SECONDS_PER_DAY = 86400
+# `date.fromisoformat` also accepts other formats of ISO 8601.
+VALID_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 # An origin as a browser sends it. Flask-CORS would read the brackets of an IPv6
 # address as a regular expression.
 VALID_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d+)?")
@@ -69,10 +79,22 @@ class ApiToken:
     Attributes:
         digest: the SHA-256 hash of the token.
         can_write: False for a token that is limited to reading.
+        name: the name of the client in the audit log, if the token has one.
+        last_day: the last day, in UTC, on which the token is valid.
+        expires_at: the end of that day as a Unix timestamp, or infinity.
+        position: the place of the token in API_TOKENS; the first is 1.
     """
 
     digest: bytes
     can_write: bool
+    name: str | None
+    last_day: date | None
+    expires_at: float
+    position: int
+
+    def has_expired(self) -> bool:
+        """Return whether the last day is over."""
+        return time.time() >= self.expires_at
 
 
 def normalize_url(url: str) -> str:
@@ -126,18 +148,75 @@ def parse_tokens(text: str) -> tuple[ApiToken, ...]:
     """
     tokens: dict[bytes, ApiToken] = {}
     for position, item in enumerate(split_list(text), 1):
-        token = item.removeprefix(READ_ONLY_PREFIX)
-        if not VALID_TOKEN.fullmatch(token):
-            raise ValueError(
-                f"number {position} is not a token of 16 or more letters, digits and"
-                " ._~+/- (make one with `python -c 'import secrets;"
-                " print(secrets.token_urlsafe())'`)"
-            )
-        digest = sha256(token.encode()).digest()
-        if digest in tokens:
-            raise ValueError(f"number {position} is a duplicate: remove it")
-        tokens[digest] = ApiToken(digest, not item.startswith(READ_ONLY_PREFIX))
+        try:
+            token = parse_token(item, position)
+            if token.digest in tokens:
+                raise ValueError("is a duplicate: remove it")
+        except ValueError as error:
+            raise ValueError(f"number {position} {error}") from None
+        tokens[token.digest] = token
     return tuple(tokens.values())
+
+
+def parse_token(item: str, position: int) -> ApiToken:
+    """Parse `[name:][read:]token[@date]`.
+
+    Raises:
+        ValueError: a part is invalid. No part is quoted, because a colon in the wrong
+            place makes the token a name.
+    """
+    *names, token_and_date = item.split(":")
+    token, at_sign, day = token_and_date.partition("@")
+    can_write = names[-1:] != [READ_ONLY]
+    if not can_write:
+        del names[-1]
+    if not VALID_TOKEN.fullmatch(token):
+        raise ValueError(
+            "is not a token of 16 or more letters, digits and ._~+/- (make one with"
+            " `python -c 'import secrets; print(secrets.token_urlsafe())'`)"
+        )
+    name = ":".join(names) if names else None
+    # `Read:` would otherwise be the name of a token that may write.
+    if name is not None and (
+        not VALID_TOKEN_NAME.fullmatch(name) or name.lower() == READ_ONLY
+    ):
+        raise ValueError(
+            "has an invalid name: use 1 to 64 letters, digits and ._- that begin with"
+            " a letter or a digit, and write name:token or name:read:token; the word"
+            " read is not a name"
+        )
+    last_day = parse_last_day(day) if at_sign else None
+    return ApiToken(
+        digest=sha256(token.encode()).digest(),
+        can_write=can_write,
+        name=name,
+        last_day=last_day,
+        expires_at=end_of_day(last_day) if last_day else math.inf,
+        position=position,
+    )
+
+
+def parse_last_day(text: str) -> date:
+    """Parse the date of a token.
+
+    Raises:
+        ValueError: it is not a date.
+    """
+    try:
+        if VALID_DATE.fullmatch(text):
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise ValueError(
+        "has an invalid date: write the last day on which the token is valid after the"
+        " token, such as @2027-01-31"
+    )
+
+
+def end_of_day(day: date) -> float:
+    """Return the Unix timestamp of the end of a day in UTC."""
+    midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return midnight.timestamp() + SECONDS_PER_DAY
 
 
 def parse_origins(text: str) -> list[str]:
@@ -154,6 +233,58 @@ def parse_origins(text: str) -> list[str]:
                 " a path or a trailing slash"
             )
     return origins
+
+
+def is_secure_url(url: str) -> bool:
+    """Return whether a URL is that of an HTTPS server, or of an HTTP server here."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        # Reading the port checks it.
+        valid = parts.port != 0 and host and not parts.username
+    except ValueError:
+        return False
+    return bool(valid) and (
+        parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host name or an IP address is that of this machine."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_issuer(url: str) -> str:
+    """Return the URL unchanged, because the tokens contain it exactly as it is.
+
+    Raises:
+        ValueError: it is not the URL of an OpenID Connect provider.
+    """
+    if (
+        not is_secure_url(url)
+        or "/.well-known/" in url
+        or any(character in url for character in "?# \t\r\n")
+    ):
+        raise ValueError(
+            "write the issuer as the provider does in its discovery document, such as"
+            " https://login.example.com/realms/users, without /.well-known/ and a"
+            " query; http:// is allowed only for localhost, 127.0.0.1 and [::1]"
+        )
+    return url
+
+
+def check_audience(text: str) -> str:
+    """Return the text unchanged.
+
+    Raises:
+        ValueError: it is not one identifier.
+    """
+    if len(text.split()) != 1 or text != text.strip():
+        raise ValueError("write one identifier, without white space")
+    return text
 
 
 def check_password_hash_format(text: str) -> str:
@@ -174,6 +305,8 @@ def check_password_hash_format(text: str) -> str:
 DatabaseUrl = Annotated[str, AfterValidator(normalize_url)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 ApiTokens = Annotated[tuple[ApiToken, ...], BeforeValidator(parse_tokens)]
+Audience = Annotated[str, AfterValidator(check_audience)]
+Issuer = Annotated[str, AfterValidator(check_issuer)]
 Origins = Annotated[list[str], BeforeValidator(parse_origins)]
 PasswordHash = Annotated[str, AfterValidator(check_password_hash_format)]
 
@@ -219,12 +352,29 @@ class Environment(BaseModel):
     )
     API_TOKENS: ApiTokens = Field(
         (),
-        description="Bearer tokens for `/users`, separated by commas or spaces. A"
-        " token has at least 16 characters; the prefix `read:` makes it"
-        " read-only. If the variable is unset, the API requires no"
+        description="Bearer tokens for `/users`, separated by commas or spaces, each"
+        " written as `[name:][read:]token[@YYYY-MM-DD]`. A token has at least 16"
+        " characters; the name identifies the client in the audit log, `read:` makes"
+        " the token read-only, and the date is the last day (UTC) on which it is valid."
+        " If neither API_TOKENS nor OIDC_ISSUER is set, the API requires no"
         ' authentication. Generate a token with `python -c "import'
         ' secrets; print(secrets.token_urlsafe())"`.',
-        examples=["a-token-of-16-or-more,read:another-that-may-only-read"],
+        examples=[
+            "billing:a-token-of-16-or-more@2027-01-31,read:another-that-may-only-read"
+        ],
+    )
+    OIDC_ISSUER: Issuer | None = Field(
+        None,
+        description="Issuer URL of an OpenID Connect provider whose access tokens the"
+        " API accepts, too, exactly as in the provider's discovery document. It needs"
+        " OIDC_AUDIENCE.",
+        examples=["https://login.example.com/realms/users"],
+    )
+    OIDC_AUDIENCE: Audience | None = Field(
+        None,
+        description="Value that the claim `aud` of an access token must be or contain:"
+        " the identifier that the provider has for this API.",
+        examples=["https://users.example.com"],
     )
     CORS_ORIGINS: Origins = Field(
         [],
@@ -356,6 +506,16 @@ class Settings(Environment):
             raise ValueError(
                 "SECRET_KEY: use at least 16 characters (make a key with `python -c"
                 " 'import secrets; print(secrets.token_hex())'`)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def check_provider(self) -> Self:
+        """Refuse a provider without an audience: any of its tokens would be valid."""
+        if bool(self.OIDC_ISSUER) != bool(self.OIDC_AUDIENCE):
+            raise ValueError(
+                "OIDC_ISSUER and OIDC_AUDIENCE: set both to accept the access tokens of"
+                " an OpenID Connect provider, or neither"
             )
         return self
 

@@ -82,7 +82,7 @@ def temporary_folder() -> str:
 
 
 def startup_warnings(settings: Settings) -> Iterator[str]:
-    """Yield a line for each production setting that is missing."""
+    """Yield a line for each setting that is missing or no longer valid."""
     if not settings.IS_PRODUCTION:
         yield (
             f"{settings.APP_SETTINGS} is not meant for production: in production, set"
@@ -90,11 +90,19 @@ def startup_warnings(settings: Settings) -> Iterator[str]:
         )
     if settings.IS_PRODUCTION and not settings.DATABASE_URL:
         yield "DATABASE_URL is not set: /users and /health are answered with 503"
-    if settings.IS_PRODUCTION and not settings.API_TOKENS:
+    requires_token = settings.API_TOKENS or settings.OIDC_ISSUER
+    if settings.IS_PRODUCTION and not requires_token:
         yield (
             "API_TOKENS is not set: every client that reaches this service can read,"
             " change and delete every user"
         )
+    for token in settings.API_TOKENS:
+        if token.has_expired():
+            yield (
+                f"API_TOKENS: the token {token.name or f'number {token.position}'} has"
+                f" expired; its last day was {token.last_day}: give the client a new"
+                " token, and remove this one"
+            )
     missing = admin.missing_credentials(settings)
     requested = settings.ADMIN_USERNAME or settings.ADMIN_PASSWORD
     if settings.ADMIN_REQUIRES_LOGIN and requested and missing:

@@ -21,13 +21,17 @@ database_failed = Namespace().signal("database-failed")
 
 
 class ApiError(Exception):
-    """The base class of errors that the client has caused.
+    """The base class of errors with a response of their own.
 
     Args:
         errors: the reason for each invalid field or parameter, by its name.
+
+    Attributes:
+        code: identifies the error for programs, if it is set.
     """
 
     status = 400
+    code: str | None = None
     message = ""
     headers: Mapping[str, str] | None = None
 
@@ -63,7 +67,11 @@ def init_app(app: Flask) -> None:
 def handle_exception(error: Exception) -> Response:
     """Return the response to an exception. It never contains internal details."""
     if isinstance(error, ApiError):
-        details = {} if error.errors is None else {"errors": error.errors}
+        details: dict[str, object] = {}
+        if error.code is not None:
+            details["code"] = error.code
+        if error.errors is not None:
+            details["errors"] = error.errors
         return json_response(error.status, error.message, error.headers, **details)
     if isinstance(error, HTTPException):
         return handle_http_exception(error)

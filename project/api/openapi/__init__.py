@@ -48,7 +48,8 @@ def openapi_json(secured: bool) -> bytes:
 @openapi_blueprint.get("/openapi.json")
 def show_document() -> Response:
     """Return the OpenAPI document."""
-    body = openapi_json(secured=bool(current_app.config["API_TOKENS"]))
+    config = current_app.config
+    body = openapi_json(secured=bool(config["API_TOKENS"] or config["OIDC_ISSUER"]))
     return Response(body, headers=HEADERS, content_type="application/json")
 
 

@@ -8,6 +8,7 @@ from project import __version__
 from project.api.openapi.operations import OPERATIONS
 from project.api.openapi.parts import SCHEMAS, Json, envelope
 from project.api.users import schemas
+from project.web import auth
 
 DESCRIPTION = """\
 Users with a username and a unique e-mail address.
@@ -30,6 +31,19 @@ ENVELOPES["Refusal"]["properties"]["errors"] = {
     "description": "The reason for each invalid field or parameter.",
     "type": "object",
     "additionalProperties": {"type": "string"},
+}
+
+ENVELOPES["Failure"]["properties"]["code"] = {
+    "description": "Identifies some errors for programs.",
+    "type": "string",
+}
+
+SECURITY_SCHEME: Json = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A token of this service; or, if it is configured for an OpenID"
+    f" Connect provider, an access token with the scope `{auth.READ_SCOPE}` (GET, HEAD)"
+    f" or `{auth.WRITE_SCOPE}` (all other methods).",
 }
 
 PARAMETERS: Json = {
@@ -127,6 +141,6 @@ def build(secured: bool) -> Json:
             "schemas": SCHEMAS | ENVELOPES,
             "parameters": PARAMETERS,
             "headers": HEADERS,
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {"token": SECURITY_SCHEME},
         },
     }

@@ -15,6 +15,7 @@ from project.api.openapi.parts import (
 from project.api.users import schemas
 from project.api.users.errors import EmailTaken, StaleVersion, UserNotFound
 from project.web import auth, errors
+from project.web.errors import handle_exception
 
 USER_ID = reference("parameters", "user_id")
 IF_MATCH = reference("parameters", "If-Match")
@@ -36,12 +37,23 @@ HEALTH_SCHEMA: Json = {
 }
 NEXT_PAGE = "http://127.0.0.1:5000/users?limit=1&after=1"
 
-UNAVAILABLE: Json = {
+NO_DATABASE: Json = {"status": "error", "message": errors.UNAVAILABLE}
+NO_PROVIDER: Json = handle_exception(auth.IdentityProviderUnavailable()).get_json()
+HEALTH_UNAVAILABLE: Json = {
     "503": response(
         "The database is not available.",
         reference("schemas", "Failure"),
         ("Retry-After",),
-        unavailable={"status": "error", "message": errors.UNAVAILABLE},
+        unavailable=NO_DATABASE,
+    )
+}
+UNAVAILABLE: Json = {
+    "503": response(
+        "The database is not available, or the provider that issued the token.",
+        reference("schemas", "Failure"),
+        ("Retry-After",),
+        unavailable=NO_DATABASE,
+        no_provider=NO_PROVIDER,
     )
 }
 UNAUTHORIZED: Json = {
@@ -50,13 +62,22 @@ UNAUTHORIZED: Json = {
         ("WWW-Authenticate",),
         missing=auth.TokenMissing(),
         unknown=auth.TokenUnknown(),
+        expired=auth.TokenExpired(),
     )
 }
-READ_ONLY_TOKEN: Json = {
+READ_FORBIDDEN: Json = {
+    "403": error_response(
+        "The access token lacks the scope.",
+        ("WWW-Authenticate",),
+        scope=auth.ReadScopeMissing(),
+    )
+}
+WRITE_FORBIDDEN: Json = {
     "403": error_response(
         "The token is limited to reading.",
         ("WWW-Authenticate",),
         read_only=auth.TokenReadOnly(),
+        scope=auth.WriteScopeMissing(),
     )
 }
 INVALID_QUERY: Json = {
@@ -108,7 +129,7 @@ OPERATIONS: dict[tuple[str, str], Json] = {
             "200": success(
                 "It answers.", data=HEALTH_SCHEMA, example={"database": "up"}
             ),
-            **UNAVAILABLE,
+            **HEALTH_UNAVAILABLE,
         },
     },
     ("get", "/users"): {
@@ -126,6 +147,7 @@ OPERATIONS: dict[tuple[str, str], Json] = {
             ),
             **INVALID_QUERY,
             **UNAUTHORIZED,
+            **READ_FORBIDDEN,
             **UNAVAILABLE,
         },
     },
@@ -143,7 +165,7 @@ OPERATIONS: dict[tuple[str, str], Json] = {
             ),
             **INVALID_BODY,
             **UNAUTHORIZED,
-            **READ_ONLY_TOKEN,
+            **WRITE_FORBIDDEN,
             **UNAVAILABLE,
         },
     },
@@ -156,6 +178,7 @@ OPERATIONS: dict[tuple[str, str], Json] = {
             **NOT_MODIFIED,
             **NOT_FOUND,
             **UNAUTHORIZED,
+            **READ_FORBIDDEN,
             **UNAVAILABLE,
         },
     },
@@ -172,7 +195,7 @@ OPERATIONS: dict[tuple[str, str], Json] = {
             **NOT_FOUND,
             **STALE,
             **UNAUTHORIZED,
-            **READ_ONLY_TOKEN,
+            **WRITE_FORBIDDEN,
             **UNAVAILABLE,
         },
     },
@@ -189,7 +212,7 @@ OPERATIONS: dict[tuple[str, str], Json] = {
             **NOT_FOUND,
             **STALE,
             **UNAUTHORIZED,
-            **READ_ONLY_TOKEN,
+            **WRITE_FORBIDDEN,
             **UNAVAILABLE,
         },
     },
@@ -204,7 +227,7 @@ OPERATIONS: dict[tuple[str, str], Json] = {
             **NOT_FOUND,
             **STALE,
             **UNAUTHORIZED,
-            **READ_ONLY_TOKEN,
+            **WRITE_FORBIDDEN,
             **UNAVAILABLE,
         },
     },

@@ -160,3 +160,11 @@ def test_layer_shares_attribute_samples_to_layers() -> None:
     assert shares["Werkzeug: find the view"] == 0.5
     assert shares["Flask: contexts, hooks, signals, dispatch"] == 0.1
     assert shares[profile.DATABASE_LAYER] == 0.4
+
+
+def test_cost_of_authentication_is_compared_within_each_round() -> None:
+    runs = make_runs("none", "one", 100, 200, 400)
+    runs += make_runs("token", "one", 110, 210, 440)
+    table = report.authentication_table(runs)
+    assert "| none | 200 (1.000) |" in table
+    assert "| token | 210 (1.100) |" in table

@@ -1,6 +1,7 @@
 """The OpenAPI document lists every operation, and its examples are real responses."""
 
 import re
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from devtools.identity_provider import AUDIENCE, IdentityProvider
 from project import __version__
 from project.api.openapi import document
 from project.api.openapi.parts import JSON, USER
@@ -17,7 +19,11 @@ from project.tests.types import AddUser, CreateProductionApp
 # Pages for people and endpoints for monitoring are not part of the API.
 NOT_DOCUMENTED = re.compile(r"/(docs|openapi\.json|admin|metrics)(/|$)")
 DOCUMENT = document.build(secured=True)
-TOKENS = {"writer": "a-token-that-may-write", "reader": "a-token-that-may-read"}
+TOKENS = {
+    "writer": "a-token-that-may-write",
+    "reader": "a-token-that-may-read",
+    "expired": "a-token-that-has-expired",
+}
 OTHER_EMAIL = "grace@example.com"
 
 
@@ -33,16 +39,37 @@ def example_params() -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def secured_app(create_production_app: CreateProductionApp, database_url: str) -> Flask:
+def provider() -> Iterator[IdentityProvider]:
+    with IdentityProvider() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def secured_app(
+    create_production_app: CreateProductionApp,
+    database_url: str,
+    provider: IdentityProvider,
+) -> Flask:
     """The application with tokens."""
-    tokens = f"{TOKENS['writer']}, read:{TOKENS['reader']}"
-    return create_production_app(DATABASE_URL=database_url, API_TOKENS=tokens)
+    tokens = (
+        f"{TOKENS['writer']}, read:{TOKENS['reader']}, {TOKENS['expired']}@2026-01-31"
+    )
+    return create_production_app(
+        DATABASE_URL=database_url,
+        API_TOKENS=tokens,
+        OIDC_ISSUER=provider.issuer,
+        OIDC_AUDIENCE=AUDIENCE,
+    )
 
 
 @pytest.fixture(scope="module")
 def app_without_database(create_production_app: CreateProductionApp) -> Flask:
-    """The application with tokens and without a database."""
-    return create_production_app(API_TOKENS=TOKENS["writer"])
+    """The application with tokens, without a database and an identity provider."""
+    return create_production_app(
+        API_TOKENS=TOKENS["writer"],
+        OIDC_ISSUER="http://127.0.0.1:1",
+        OIDC_AUDIENCE=AUDIENCE,
+    )
 
 
 def test_document_lists_exactly_the_routes(test_app: Flask) -> None:
@@ -61,7 +88,7 @@ def test_document_lists_exactly_the_routes(test_app: Flask) -> None:
 
 
 def request_changes(
-    status: str, reason: str, body: dict[str, Any] | None
+    status: str, reason: str, body: dict[str, Any] | None, provider: IdentityProvider
 ) -> dict[str, Any]:
     """Return the changes to a valid request that provoke a documented response.
 
@@ -69,10 +96,12 @@ def request_changes(
         status: the status of the response.
         reason: the name of the example.
         body: the JSON body of the valid request.
+        provider: issues access tokens.
 
     Returns:
         Keyword arguments for the test client.
     """
+    without_scope = provider.issue(scope="")
     changes: dict[str, dict[str, Any]] = {
         "200 done": {},
         "201 done": {},
@@ -80,13 +109,16 @@ def request_changes(
         "400 not_json": {"data": b"{", "content_type": JSON},
         "400 taken": {"json": body and {**body, "email": OTHER_EMAIL.upper()}},
         "401 missing": {"headers": {}},
+        "401 expired": {"headers": {"Authorization": f"Bearer {TOKENS['expired']}"}},
         "401 unknown": {"headers": {"Authorization": "Bearer of-bad-news"}},
         "403 read_only": {"headers": {"Authorization": f"Bearer {TOKENS['reader']}"}},
+        "403 scope": {"headers": {"Authorization": f"Bearer {without_scope}"}},
         "404 no_user": {},
         "412 stale": {"headers": {"If-Match": '"1"'}},
         "413 too_large": {"data": b" " * 100_000, "content_type": JSON},
         "415 not_json": {"data": b"username=ada"},
         "503 unavailable": {},
+        "503 no_provider": {"headers": {"Authorization": f"Bearer {provider.issue()}"}},
     }
     return changes[f"{status} {reason}"]
 
@@ -94,6 +126,7 @@ def request_changes(
 @pytest.mark.parametrize("path, method, status, reason", example_params())
 def test_example_is_a_real_response(
     secured_app: Flask,
+    provider: IdentityProvider,
     app_without_database: Flask,
     add_user: AddUser,
     path: str,
@@ -111,7 +144,7 @@ def test_example_is_a_real_response(
     if path == "/users" and method == "get":
         limit = "ten" if reason == "invalid" else 1
         request["query_string"] = {"limit": limit}
-    changes = request_changes(status, reason, request.get("json"))
+    changes = request_changes(status, reason, request.get("json"), provider)
     if "data" in changes:
         del request["json"]
     if status == "412":
@@ -135,7 +168,10 @@ def test_example_is_a_real_response(
     assert actual == documented["content"][JSON]["examples"][reason]["value"]
     for name in documented["headers"].keys() - {"ETag"}:
         header = DOCUMENT["components"]["headers"][name]
-        assert response.headers[name].startswith(str(header["example"]))
+        if name == "Retry-After":
+            assert response.headers[name].isdigit()
+        else:
+            assert response.headers[name].startswith(str(header["example"]))
     assert ("ETag" in documented["headers"]) == ("ETag" in response.headers)
 
 

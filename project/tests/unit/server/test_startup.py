@@ -31,6 +31,39 @@ def test_development_settings_warn_that_they_are_not_meant_for_production() -> N
 
 
 @pytest.mark.parametrize(
+    "variables, expected",
+    [
+        ({}, ["API_TOKENS is not set"]),
+        ({"API_TOKENS": "0123456789abcdef"}, []),
+        (
+            {"OIDC_ISSUER": "https://login.example.com", "OIDC_AUDIENCE": "users"},
+            [],
+        ),
+        (
+            {
+                "API_TOKENS": "crm:0123456789abcde0@2999-12-31"
+                " billing:0123456789abcdef@2026-01-31 read:0123456789abcdeg@2026-02-01"
+            },
+            [
+                "API_TOKENS: the token billing has expired; its last day was"
+                " 2026-01-31: give the client a new token, and remove this one",
+                "the token number 3 has expired; its last day was 2026-02-01",
+            ],
+        ),
+    ],
+)
+def test_missing_and_expired_tokens_cause_a_warning(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], expected: list[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://localhost/users")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    warnings = startup_warnings(load_config(ProductionConfig))
+    for warning, text in zip(warnings, expected, strict=True):
+        assert text in warning
+
+
+@pytest.mark.parametrize(
     "variables, hint",
     [
         ({}, None),

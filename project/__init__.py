@@ -18,7 +18,7 @@ from project.config import METRICS_DIR_VARIABLE, load_config
 from project.database import commands as database_commands
 from project.database.engines import sqlalchemy_settings
 from project.database.schema import check_test_database
-from project.web import auth, cors, errors, request_log
+from project.web import auth, cors, errors, hosts, https, request_log
 from project.web.responses import JsonFlask
 
 __version__ = "1.0.0"
@@ -55,6 +55,8 @@ def create_app(config: type | str | Mapping[str, object] | None = None) -> Flask
         from project.web import metrics
 
         metrics.init_app(app)
+    hosts.init_app(app)
+    https.init_app(app)
     errors.init_app(app)
     if settings.OIDC_ISSUER:
         from project.web import oidc

@@ -61,6 +61,8 @@ VALID_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 # An origin as a browser sends it. Flask-CORS would read the brackets of an IPv6
 # address as a regular expression.
 VALID_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d+)?")
+# A host name, or an IPv6 address in brackets. A leading dot includes the subdomains.
+VALID_HOST = re.compile(r"\.?[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\]")
 # The format of werkzeug.security.generate_password_hash: method and cost, salt, hash.
 VALID_PASSWORD_HASH = re.compile(r"scrypt:\d+:\d+:\d+\$[A-Za-z0-9]+\$[0-9a-f]{128}")
 
@@ -287,6 +289,23 @@ def check_audience(text: str) -> str:
     return text
 
 
+def parse_hosts(text: str) -> list[str]:
+    """Parse `TRUSTED_HOSTS`.
+
+    Raises:
+        ValueError: an item is not a host name.
+    """
+    hosts = [host.lower() for host in split_list(text)]
+    for host in hosts:
+        if not VALID_HOST.fullmatch(host):
+            raise ValueError(
+                f"{host} is not a host name: write it as users.example.com, or as"
+                " .example.com for a domain with its subdomains, without https:// and"
+                " without a port"
+            )
+    return hosts
+
+
 def check_password_hash_format(text: str) -> str:
     """Return the text unchanged.
 
@@ -308,6 +327,7 @@ ApiTokens = Annotated[tuple[ApiToken, ...], BeforeValidator(parse_tokens)]
 Audience = Annotated[str, AfterValidator(check_audience)]
 Issuer = Annotated[str, AfterValidator(check_issuer)]
 Origins = Annotated[list[str], BeforeValidator(parse_origins)]
+Hosts = Annotated[list[str], BeforeValidator(parse_hosts)]
 PasswordHash = Annotated[str, AfterValidator(check_password_hash_format)]
 
 
@@ -383,6 +403,22 @@ class Environment(BaseModel):
         " is unset, only pages of the service's own origin can call the"
         " API.",
         examples=["https://app.example.com,http://localhost:3000"],
+    )
+    TRUSTED_HOSTS: Hosts = Field(
+        [],
+        description="Host names under which the service answers, separated by commas"
+        " or spaces; `.example.com` includes the subdomains. Other names are answered"
+        " with 400, except for `/ping` and `/health`. If it is unset, development"
+        " accepts `localhost`, `127.0.0.1`, `[::1]` and `users`, the name in Compose,"
+        " and production accepts every name.",
+        examples=["users.example.com"],
+    )
+    REQUIRE_HTTPS: bool = Field(
+        False,
+        description="`true` redirects GET requests to HTTPS and refuses other requests"
+        " and tokens over plain HTTP with 403, except for `/ping` and `/health`. HTTPS"
+        " ends at a reverse proxy, so set TRUSTED_PROXIES, too.",
+        examples=["true"],
     )
     FLASK_ENV: Literal["development", "production"] | None = Field(
         None,
@@ -477,9 +513,10 @@ class Environment(BaseModel):
     TRUSTED_PROXIES: NonNegativeInt = Field(
         0,
         description="Number of reverse proxies in front of the service that set"
-        " `X-Forwarded-For` and `X-Forwarded-Proto`; 1 on Heroku. Do not"
-        " set it higher than the actual number, because clients could"
-        " then forge these headers.",
+        " `X-Forwarded-For` and `X-Forwarded-Proto`; 1 on Heroku. Do not set it higher"
+        " than the actual number, because clients could then forge these headers."
+        " `X-Forwarded-Host` is used as well: if the proxy passes the client's on, as"
+        " on Heroku, set TRUSTED_HOSTS.",
     )
 
 
@@ -497,6 +534,7 @@ class Settings(Environment):
     EMBEDDED_DATABASE: str | None
     ADMIN_REQUIRES_LOGIN: bool
     ADMIN_OPEN_BY_DEFAULT: bool
+    DEFAULT_HOSTS: list[str]
     SQLALCHEMY_DATABASE_URI: DatabaseUrl | None = None
 
     @model_validator(mode="after")
@@ -530,6 +568,10 @@ class BaseConfig:
     # The database on the embedded server that is used when no URL is set; None
     # disables the embedded server.
     EMBEDDED_DATABASE: str | None = None
+    # The host names that are accepted if TRUSTED_HOSTS is unset; an empty list accepts
+    # every name. An attribute TRUSTED_HOSTS would enable Flask's own check when
+    # `app.config.from_object` loads the class.
+    DEFAULT_HOSTS: list[str] = []
     ADMIN_REQUIRES_LOGIN = False
     # Whether an admin site without a login is enabled when FLASK_ENV is unset.
     ADMIN_OPEN_BY_DEFAULT = False
@@ -547,6 +589,9 @@ class DevelopmentConfig(BaseConfig):
 
     SECRET_KEY = "a development secret, known to everybody"
     EMBEDDED_DATABASE = "users_dev"
+    # Prevents DNS rebinding: a web page whose own host name resolves to this machine
+    # could otherwise read and change the users. `users` is the name in Compose.
+    DEFAULT_HOSTS = [".localhost", "127.0.0.1", "[::1]", "users"]
     ADMIN_OPEN_BY_DEFAULT = True
 
 

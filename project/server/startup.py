@@ -103,6 +103,16 @@ def startup_warnings(settings: Settings) -> Iterator[str]:
                 f" expired; its last day was {token.last_day}: give the client a new"
                 " token, and remove this one"
             )
+    if settings.IS_PRODUCTION and not settings.TRUSTED_HOSTS:
+        yield (
+            "TRUSTED_HOSTS is not set: links in responses contain the host name that"
+            " the client sends, whatever it is"
+        )
+    if settings.REQUIRE_HTTPS and not settings.TRUSTED_PROXIES:
+        yield (
+            "REQUIRE_HTTPS is set and TRUSTED_PROXIES is not: requests through a proxy"
+            " count as plain HTTP and are redirected again and again"
+        )
     missing = admin.missing_credentials(settings)
     requested = settings.ADMIN_USERNAME or settings.ADMIN_PASSWORD
     if settings.ADMIN_REQUIRES_LOGIN and requested and missing:

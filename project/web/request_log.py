@@ -23,7 +23,7 @@ def init_app(app: Flask) -> None:
     """Assign an id to each request, and log it with the client's address."""
     if trusted := app.config["TRUSTED_PROXIES"]:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
-            app.wsgi_app, x_for=trusted, x_proto=trusted
+            app.wsgi_app, x_for=trusted, x_proto=trusted, x_host=trusted
         )
     app.before_request(assign_request_id)
     app.after_request(log_request)

@@ -15,7 +15,6 @@ from flask_wtf import FlaskForm
 from sqlalchemy.orm import Query
 
 from project import db
-from project.audit_log import record_user
 from project.admin.security import AdminSecurityMixin, operator_name
 from project.api.users import queries, schemas
 from project.api.users.admin.filters import (
@@ -35,6 +34,7 @@ from project.api.users.errors import EmailTaken, StaleVersion, UserNotFound
 from project.api.users.formulas import escape_formulas
 from project.api.users.models import User
 from project.api.users.schemas import FIELDS, WRITABLE_FIELDS
+from project.audit_log import record_user
 from project.web.errors import InvalidPayload
 
 # A larger page number would make OFFSET exceed PostgreSQL's bigint.

@@ -56,6 +56,7 @@ def test_missing_and_expired_tokens_cause_a_warning(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], expected: list[str]
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://localhost/users")
+    monkeypatch.setenv("TRUSTED_HOSTS", "users.example.com")
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     warnings = startup_warnings(load_config(ProductionConfig))
@@ -88,6 +89,7 @@ def test_incomplete_admin_login_disables_the_admin_with_a_warning(
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://localhost/users")
     monkeypatch.setenv("API_TOKENS", "0123456789abcdef")
+    monkeypatch.setenv("TRUSTED_HOSTS", "users.example.com")
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     expected = [f"the admin site is disabled: to enable it, {hint}"] if hint else []

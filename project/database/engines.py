@@ -75,6 +75,8 @@ def engine_options(settings: Settings) -> dict[str, Any]:
         "pool_use_lifo": True,
         "pool_events": [(ping_if_idle, "checkout")],
         "connect_args": connect_args(settings),
+        # The message of an exception, which may be logged, would contain them.
+        "hide_parameters": True,
     }
 
 

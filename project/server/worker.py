@@ -263,8 +263,7 @@ class DrainingWorker(GeventWorker):
             status, message, {"Connection": "close", **(headers or {})}
         )
         head = f"HTTP/1.1 {response.status}\r\n{response.headers}"
-        try:
+        # For example, the client may have closed the connection.
+        with suppress(Exception):
             client.sendall(head.encode("latin1") + response.data)
             client.flush()
-        except Exception:  # for example, the client has closed the connection
-            self.log.debug("Failed to send the error response", exc_info=True)

@@ -86,8 +86,13 @@ def logging_config(level: str, format: str) -> dict[str, Any]:
                 "filters": ["drop_dev_access_log"],
                 "propagate": False,
             },
-            # gunicorn would give this logger a handler and a level of its own.
-            "gunicorn.error": {"level": "NOTSET", "handlers": [], "propagate": True},
+            # gunicorn would give this logger a handler and a level of its own. At DEBUG
+            # it logs the path of each request, which may contain personal data.
+            "gunicorn.error": {
+                "level": "INFO" if level == "DEBUG" else level,
+                "handlers": [],
+                "propagate": True,
+            },
         },
     }
 

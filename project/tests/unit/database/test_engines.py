@@ -7,7 +7,7 @@ import psycopg2
 import pytest
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import exc
+from sqlalchemy import exc, text
 
 from project import db
 from project.api.users import queries
@@ -81,6 +81,15 @@ def test_api_engine_is_in_autocommit_mode(test_app: Flask) -> None:
     with db.engines[AUTOCOMMIT].connect() as connection:
         driver_connection = connection.connection.dbapi_connection
         assert driver_connection and driver_connection.autocommit
+
+
+@pytest.mark.parametrize("bind", [None, AUTOCOMMIT])
+def test_errors_do_not_quote_parameters(test_app: Flask, bind: str | None) -> None:
+    statement = text("SELECT 1 / (:name = '')::int")
+    with pytest.raises(exc.DataError) as error:
+        with db.engines[bind].connect() as connection:
+            connection.execute(statement, {"name": "ada@example.com"})
+    assert "ada@example.com" not in str(error.value)
 
 
 @pytest.mark.waiting

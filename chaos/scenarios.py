@@ -19,7 +19,6 @@ from chaos.load import LoadGenerator, RequestResult
 from devtools.postgres import Postgres
 from devtools.servers import start_gunicorn
 from project import create_app, db
-from project.admin.passwords import hash_password
 from project.database import migrations
 
 # Shorter than the defaults, so that a scenario takes less time.
@@ -43,11 +42,7 @@ ENDURANCE_REQUESTS = 200_000
 STOPS = 8
 STOP_CLIENTS = 32
 # Settings that enable the login of the admin site.
-LOGIN = {
-    "SECRET_KEY": token_hex(),
-    "ADMIN_USERNAME": "chaos",
-    "ADMIN_PASSWORD": hash_password(token_hex()),
-}
+LOGIN = {"SECRET_KEY": token_hex()}
 
 
 @dataclass

@@ -13,7 +13,6 @@ from sqlalchemy import event
 from sqlalchemy.orm import DeclarativeBase
 
 from project import admin
-from project.admin import commands as admin_commands
 from project.config import METRICS_DIR_VARIABLE, load_config
 from project.database import commands as database_commands
 from project.database.engines import sqlalchemy_settings
@@ -55,9 +54,9 @@ def create_app(config: type | str | Mapping[str, object] | None = None) -> Flask
         from project.web import metrics
 
         metrics.init_app(app)
+    errors.init_app(app)
     hosts.init_app(app)
     https.init_app(app)
-    errors.init_app(app)
     if settings.OIDC_ISSUER:
         from project.web import oidc
 
@@ -65,6 +64,7 @@ def create_app(config: type | str | Mapping[str, object] | None = None) -> Flask
     auth.init_app(app)
     cors.init_app(app)
 
+    from project.admin import commands as admin_commands
     from project.api.health import health_blueprint
     from project.api.openapi import openapi_blueprint
     from project.api.ping import ping_blueprint

@@ -47,7 +47,9 @@ def prepare_development_server(
             with explain_errors(), db.engine.begin() as connection:
                 upgrade(connection)
         scheme = "https" if options.get("cert") else "http"
-        print_urls(f"{scheme}://{host}:{port}")
+        # All addresses of this machine, of which DevelopmentConfig accepts this name.
+        shown = "localhost" if host in ("0.0.0.0", "::") else host
+        print_urls(f"{scheme}://{shown}:{port}")
 
 
 def check_port(host: str, port: int) -> None:

@@ -39,6 +39,8 @@ DEFAULT_CONFIG = "project.config.DevelopmentConfig"
 # prometheus_client reads this variable. gunicorn.conf.py sets it if METRICS_PORT is
 # set, and `create_app` enables `project.web.metrics` if both are.
 METRICS_DIR_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+# Version 1.0.0 read the only operator from the environment.
+REMOVED_VARIABLES = ("ADMIN_USERNAME", "ADMIN_PASSWORD")
 ROOT = Path(__file__).parent.parent
 DOTENV = ROOT / ".env"
 
@@ -63,8 +65,6 @@ VALID_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 VALID_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d+)?")
 # A host name, or an IPv6 address in brackets. A leading dot includes the subdomains.
 VALID_HOST = re.compile(r"\.?[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\]")
-# The format of werkzeug.security.generate_password_hash: method and cost, salt, hash.
-VALID_PASSWORD_HASH = re.compile(r"scrypt:\d+:\d+:\d+\$[A-Za-z0-9]+\$[0-9a-f]{128}")
 
 
 class ConfigError(click.ClickException):
@@ -306,21 +306,6 @@ def parse_hosts(text: str) -> list[str]:
     return hosts
 
 
-def check_password_hash_format(text: str) -> str:
-    """Return the text unchanged.
-
-    Raises:
-        ValueError: it is not a hash made by `manage.py hash_password`; it may be the
-            password itself, or a hash in which a shell has expanded each `$`.
-    """
-    if not VALID_PASSWORD_HASH.fullmatch(text):
-        raise ValueError(
-            "not a complete password hash: make one with `ADMIN_PASSWORD= python"
-            " manage.py hash_password`, and put it in single quotes in a shell"
-        )
-    return text
-
-
 DatabaseUrl = Annotated[str, AfterValidator(normalize_url)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 ApiTokens = Annotated[tuple[ApiToken, ...], BeforeValidator(parse_tokens)]
@@ -328,7 +313,6 @@ Audience = Annotated[str, AfterValidator(check_audience)]
 Issuer = Annotated[str, AfterValidator(check_issuer)]
 Origins = Annotated[list[str], BeforeValidator(parse_origins)]
 Hosts = Annotated[list[str], BeforeValidator(parse_hosts)]
-PasswordHash = Annotated[str, AfterValidator(check_password_hash_format)]
 
 
 class Environment(BaseModel):
@@ -366,9 +350,10 @@ class Environment(BaseModel):
     SECRET_KEY: str | None = Field(
         None,
         description="Key that signs the session cookies of the admin site; in"
-        " production at least 16 characters. Development and testing have a"
-        " publicly known default, production has none. Generate a key with `python -c"
-        ' "import secrets; print(secrets.token_hex())"`.',
+        " production at least 16 characters. `ProductionConfig` serves the admin site"
+        " only if it is set; development and testing have a publicly known default."
+        ' Generate a key with `python -c "import secrets;'
+        ' print(secrets.token_hex())"`.',
     )
     API_TOKENS: ApiTokens = Field(
         (),
@@ -426,19 +411,6 @@ class Environment(BaseModel):
         " it. If it is unset, the admin site is enabled in development"
         " only. `ProductionConfig` ignores this variable.",
         examples=["development"],
-    )
-    ADMIN_USERNAME: str | None = Field(
-        None,
-        description="Username for the admin site under `ProductionConfig`. The"
-        " admin site is enabled only if ADMIN_USERNAME, ADMIN_PASSWORD"
-        " and SECRET_KEY are all set.",
-    )
-    ADMIN_PASSWORD: PasswordHash | None = Field(
-        None,
-        description="Hash of the password for the admin site, as printed by `python"
-        " manage.py hash_password`. The hash contains `$`: put it in"
-        " single quotes in a shell, and write each `$` twice in a"
-        " Compose file.",
     )
     PORT: Port = Field(
         5000,
@@ -578,7 +550,8 @@ class BaseConfig:
     # Only the admin site has sessions. The API never receives a cookie with this path.
     SESSION_COOKIE_PATH = "/admin"
     SESSION_COOKIE_SAMESITE = "Lax"
-    # Seconds of inactivity after which a session expires.
+    # Seconds without a request after which a session of the admin site ends. The cookie
+    # expires at the same time.
     PERMANENT_SESSION_LIFETIME = 3600
     # A CSRF token is valid as long as its session.
     WTF_CSRF_TIME_LIMIT = None
@@ -646,6 +619,11 @@ def load_config(config: type | str | Mapping[str, object] | None = None) -> Sett
         raise ConfigError(
             f"invalid settings, see .env.example: {'; '.join(invalid)}"
         ) from None
+
+
+def removed_variables() -> list[str]:
+    """Return the variables in the environment that earlier versions have read."""
+    return [name for name in REMOVED_VARIABLES if os.environ.get(name)]
 
 
 def load_dotenv(path: Path) -> None:

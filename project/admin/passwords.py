@@ -1,4 +1,4 @@
-"""The password of the admin site's operator. Only its hash is stored."""
+"""Hashing the passwords of operators."""
 
 from werkzeug.security import generate_password_hash
 
@@ -8,7 +8,7 @@ MAX_LENGTH = 1024
 
 
 def hash_password(password: str) -> str:
-    """Return a salted scrypt hash, in the format that ADMIN_PASSWORD takes.
+    """Return a salted scrypt hash, in Werkzeug's format.
 
     Raises:
         ValueError: the password is too short or too long.

@@ -1,21 +1,27 @@
-"""What every page of the admin site shares: login, CSRF protection, headers, errors."""
+"""What every page of the admin site shares: login, roles, CSRF protection, errors."""
 
+import re
 from typing import Any
 
 from flask import (
     Blueprint,
     Response,
     current_app,
+    g,
     redirect,
     request,
+    session,
     url_for,
 )
-from flask_login import current_user
 from flask_wtf.csrf import validate_csrf
-from werkzeug.exceptions import BadRequest, Unauthorized
+from werkzeug.exceptions import BadRequest, Forbidden, HTTPException, Unauthorized
 from werkzeug.wrappers import Response as WerkzeugResponse
 from wtforms import ValidationError
 
+from project.admin import sessions
+from project.admin.models import EDITOR
+from project.admin.sessions import CurrentOperator
+from project.web.auth import SAFE_METHODS
 from project.web.errors import handle_exception
 
 # Only files of this service; no inline scripts and styles.
@@ -44,8 +50,15 @@ PUBLIC_ENDPOINTS = ("admin.static", "admin.login")
 # The maximum size of their request bodies in bytes. Parsing a form of 64 KiB with
 # thousands of fields would take as long as a hundred other requests.
 MAX_PUBLIC_BODY = 4 * 1024
-# The operator's name in the audit log if the admin site has no login.
-ANONYMOUS_OPERATOR = "anybody"
+# Endpoints whose POST changes no user.
+LOGOUT_ENDPOINTS = ("admin.logout", "admin.logout_everywhere")
+# Everybody has this account if the admin site has no login.
+ANYBODY = CurrentOperator("anybody", EDITOR)
+# The name of the session's token in the cookie.
+SESSION_TOKEN = "token"
+# A path and a query string, as `url_for` returns them. Browsers read a backslash as a
+# slash, and ignore some control characters and white space.
+URL_PATH = re.compile(r"/[!-\[\]-~]*")
 
 
 class AdminSecurityMixin:
@@ -54,31 +67,31 @@ class AdminSecurityMixin:
     def create_blueprint(self, admin: Any) -> Blueprint:
         """Return the view's blueprint with the checks of this module."""
         blueprint: Blueprint = super().create_blueprint(admin)  # type: ignore[misc]
-        blueprint.before_request(check_login)
-        blueprint.before_request(check_csrf)
+        for check in (check_login, check_role, check_csrf, check_return_url):
+            blueprint.before_request(check)
         blueprint.after_request(add_headers)
         blueprint.register_error_handler(Exception, handle_admin_exception)
         return blueprint
 
     def is_visible(self) -> bool:
         """Return whether the menu shows the view."""
-        return is_authorized()
+        return "operator" in g
+
+    @property
+    def can_write(self) -> bool:
+        """Return whether the page offers changes. Flask-Admin reads its aliases."""
+        operator: CurrentOperator = g.operator
+        return operator.can_write
+
+    can_create = can_edit = can_delete = column_display_actions = can_write
 
 
-def is_authorized() -> bool:
-    """Return whether the request may use the admin site."""
+def load_operator() -> CurrentOperator | None:
+    """Return the operator who has sent the request, or None if nobody is logged in."""
     if not current_app.config["ADMIN_REQUIRES_LOGIN"]:
-        return True
-    authenticated: bool = current_user.is_authenticated
-    return authenticated
-
-
-def operator_name() -> str:
-    """Return the name of the operator for the audit log."""
-    if not current_app.config["ADMIN_REQUIRES_LOGIN"]:
-        return ANONYMOUS_OPERATOR
-    username: str = current_user.username
-    return username
+        return ANYBODY
+    token = session.get(SESSION_TOKEN)
+    return sessions.load(token) if token else None
 
 
 def check_login() -> WerkzeugResponse | None:
@@ -86,28 +99,67 @@ def check_login() -> WerkzeugResponse | None:
     if request.endpoint in PUBLIC_ENDPOINTS:
         request.max_content_length = MAX_PUBLIC_BODY
         return None
-    if is_authorized():
+    if operator := load_operator():
+        g.operator = operator
         return None
     if request.method != "GET" or is_ajax():
         raise Unauthorized("You are logged out: log in and try again.")
     return redirect(url_for("admin.login", next=request.full_path))
 
 
-def check_csrf() -> None:
-    """Check the CSRF token of a POST.
+def check_role() -> None:
+    """Check that the operator may change users, if the request does.
 
     Raises:
-        BadRequest: the token is missing, or belongs to another session.
+        Forbidden: the operator may only read.
     """
-    if request.method != "POST":
+    if request.method in SAFE_METHODS or request.endpoint in LOGOUT_ENDPOINTS:
+        return
+    operator: CurrentOperator | None = g.get("operator")
+    if operator and not operator.can_write:
+        raise Forbidden("Your account may only read: ask an editor to do this.")
+
+
+def check_csrf() -> None:
+    """Check the CSRF token of a request that may change something.
+
+    Raises:
+        BadRequest: the token is missing, or belongs to another session; or the body is
+            not complete.
+    """
+    if request.method in SAFE_METHODS:
         return
     try:
-        validate_csrf(request.form.get("csrf_token"))
+        token = request.form.get("csrf_token")
+    except HTTPException:
+        raise
+    except Exception as error:
+        # Each WSGI server raises its own exceptions for a malformed body.
+        raise BadRequest("The form is not complete: send it again.") from error
+    try:
+        validate_csrf(token)
     except ValidationError:
         raise BadRequest(
             "This form is no longer valid: reload its page and try again, over HTTPS"
             " where there is a login."
         ) from None
+
+
+def check_return_url() -> None:
+    """Check the parameter `url`, to which Flask-Admin redirects and links.
+
+    Its own check accepts some URLs of other hosts, such as `https:example.com`.
+
+    Raises:
+        BadRequest: it is not a URL of the admin site.
+    """
+    if not all(map(is_admin_url, request.values.getlist("url"))):
+        raise BadRequest("The parameter `url` must be the path of a page of the admin.")
+
+
+def is_admin_url(url: str) -> bool:
+    """Return whether a URL is the path of a page of the admin site."""
+    return url.startswith(url_for("admin.index")) and bool(URL_PATH.fullmatch(url))
 
 
 def add_headers(response: Response) -> Response:

@@ -42,12 +42,11 @@ def init_admin(
     app.register_blueprint(files)
     app.session_interface = AdminSessionInterface()
     app.jinja_env.globals["csrf_token"] = generate_csrf
+    home = HomeView
     if settings.ADMIN_REQUIRES_LOGIN:
-        from project.admin.login import create_home_view
+        from project.admin.login import HomeViewWithLogin
 
-        home: HomeView = create_home_view(app, settings, read_counts)
-    else:
-        home = HomeView(read_counts)
+        home = HomeViewWithLogin
     theme = Bootstrap4Theme(base_template="admin_site/base.html")
-    admin = Admin(app, name="Users service", index_view=home, theme=theme)
+    admin = Admin(app, name="Users service", index_view=home(read_counts), theme=theme)
     admin.add_view(view)

@@ -7,12 +7,12 @@ import tempfile
 from collections.abc import Iterator
 from functools import cache
 
-from project import admin
 from project.config import (
     METRICS_DIR_VARIABLE,
     ConfigError,
     Settings,
     load_config,
+    removed_variables,
 )
 
 # The maximum number of connections of clients to a worker. Each needs about 20 KiB.
@@ -113,8 +113,8 @@ def startup_warnings(settings: Settings) -> Iterator[str]:
             "REQUIRE_HTTPS is set and TRUSTED_PROXIES is not: requests through a proxy"
             " count as plain HTTP and are redirected again and again"
         )
-    missing = admin.missing_credentials(settings)
-    requested = settings.ADMIN_USERNAME or settings.ADMIN_PASSWORD
-    if settings.ADMIN_REQUIRES_LOGIN and requested and missing:
-        names = " and ".join(missing)
-        yield f"the admin site is disabled: to enable it, also set {names}"
+    if settings.IS_PRODUCTION and (names := removed_variables()):
+        yield (
+            f"{' and '.join(names)} no longer have an effect: add operators with"
+            " `python manage.py set_operator`, and set only SECRET_KEY"
+        )

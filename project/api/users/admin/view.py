@@ -5,7 +5,7 @@ from contextlib import closing
 from typing import Any
 
 import sqlalchemy as sa
-from flask import flash, request
+from flask import flash, g, request
 from flask.typing import ResponseReturnValue
 from flask_admin import expose
 from flask_admin.actions import action
@@ -15,7 +15,7 @@ from flask_wtf import FlaskForm
 from sqlalchemy.orm import Query
 
 from project import db
-from project.admin.security import AdminSecurityMixin, operator_name
+from project.admin.security import AdminSecurityMixin
 from project.api.users import queries, schemas
 from project.api.users.admin.filters import (
     AfterFilter,
@@ -34,7 +34,7 @@ from project.api.users.errors import EmailTaken, StaleVersion, UserNotFound
 from project.api.users.formulas import escape_formulas
 from project.api.users.models import User
 from project.api.users.schemas import FIELDS, WRITABLE_FIELDS
-from project.audit_log import record_user
+from project.audit_log import record_bulk, record_user
 from project.web.errors import InvalidPayload
 
 # A larger page number would make OFFSET exceed PostgreSQL's bigint.
@@ -59,14 +59,19 @@ def export_date(view: ModelView, context: Any, user: User, name: str) -> str:
     return user.created_date.isoformat()
 
 
-def iter_batches(query: Query[User]) -> Iterator[User]:
-    """Yield the results of a query, and read them in batches.
+def export_users(query: Query[User], who: str) -> Iterator[User]:
+    """Yield the results of a query, read them in batches, and log their number.
 
     An export is sent after the request's session has ended, so this opens another
     session and closes it at the end, or when the client disconnects.
     """
-    with closing(query.session):
-        yield from query.yield_per(EXPORT_BATCH)
+    exported = 0
+    try:
+        with closing(query.session):
+            for exported, user in enumerate(query.yield_per(EXPORT_BATCH), 1):
+                yield user
+    finally:
+        record_bulk("export_users", who, exported=exported)
 
 
 class UsersAdminView(AdminSecurityMixin, ModelView):
@@ -135,6 +140,10 @@ class UsersAdminView(AdminSecurityMixin, ModelView):
         arguments.extra_args = {}
         return arguments
 
+    def is_action_allowed(self, name: str) -> bool:
+        """Return whether the operator may run an action on the selected users."""
+        return self.can_write
+
     def active_filters(self) -> dict[str, str]:
         """Return the search and the filters of the current URL."""
         return {
@@ -166,7 +175,9 @@ class UsersAdminView(AdminSecurityMixin, ModelView):
             execute=bool(page_size),
             page_size=page_size,
         )
-        return None, users if page_size else iter_batches(users)
+        if not page_size:
+            users = export_users(users, g.operator.username)
+        return None, users
 
     def get_one(self, id: str) -> User | None:
         """Return the user with the id, and with its version as an attribute."""
@@ -185,7 +196,7 @@ class UsersAdminView(AdminSecurityMixin, ModelView):
         except EmailTaken as error:
             form.email.errors = [error.message]
             return False
-        record_user("added", user.data["id"], operator_name())
+        record_user("added", user.data["id"], g.operator.username)
         return User(**user.data)
 
     def update_model(self, form: FlaskForm, model: User) -> bool:
@@ -199,7 +210,7 @@ class UsersAdminView(AdminSecurityMixin, ModelView):
         except (StaleVersion, UserNotFound) as error:
             flash(error.message, "error")
         else:
-            record_user("updated", model.id, operator_name())
+            record_user("updated", model.id, g.operator.username)
             return True
         return False
 
@@ -210,7 +221,7 @@ class UsersAdminView(AdminSecurityMixin, ModelView):
         except UserNotFound as error:
             flash(error.message, "error")
             return False
-        record_user("removed", model.id, operator_name())
+        record_user("removed", model.id, g.operator.username)
         return True
 
     @expose("/ajax/update/", methods=("POST",))
@@ -246,7 +257,7 @@ class UsersAdminView(AdminSecurityMixin, ModelView):
         written = db.session.scalars(selected).all()
         db.session.commit()
         for user_id in written:
-            record_user(audit_action, user_id, operator_name())
+            record_user(audit_action, user_id, g.operator.username)
         flash(f"{len(written)} user(s) {audit_action}.", "success")
 
     @action("activate", "Activate")

@@ -1,6 +1,7 @@
-"""Fixtures: the admin without a login, as in development."""
+"""Fixtures: the admin without a login, as in development, and with one."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -8,7 +9,10 @@ from flask.testing import FlaskClient
 from flask_sqlalchemy import SQLAlchemy
 
 from project import create_app, db
+from project.admin import operators
 from project.tests.client import IsolatedClient
+from project.tests.passwords import PASSWORD_HASH
+from project.tests.types import CreateProductionApp
 
 
 @pytest.fixture(scope="module")
@@ -26,3 +30,44 @@ def admin_app(test_database: SQLAlchemy) -> Iterator[Flask]:
 def admin(admin_app: Flask, empty_database: SQLAlchemy) -> FlaskClient:
     """A client of `admin_app`; the users table is empty."""
     return admin_app.test_client()
+
+
+@pytest.fixture(scope="module")
+def create_login_app(
+    create_production_app: CreateProductionApp,
+    database_url: str,
+    test_database: SQLAlchemy,
+) -> CreateProductionApp:
+    """Factory of applications whose admin has a login; takes settings to override."""
+
+    def create(**settings: Any) -> Flask:
+        defaults = {"DATABASE_URL": database_url, "SECRET_KEY": "a secret, long enough"}
+        app = create_production_app(**defaults | settings)
+        app.test_client_class = IsolatedClient
+        return app
+
+    return create
+
+
+@pytest.fixture(scope="module")
+def login_app(create_login_app: CreateProductionApp) -> Flask:
+    """An application whose admin has a login."""
+    return create_login_app()
+
+
+@pytest.fixture
+def operators_database(empty_database: SQLAlchemy) -> SQLAlchemy:
+    """The database with an editor and a reader, and without login attempts."""
+    with empty_database.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "DELETE FROM admin_operators; DELETE FROM admin_login_attempts"
+        )
+    operators.save("ops", PASSWORD_HASH, "editor")
+    operators.save("auditor", PASSWORD_HASH, "reader")
+    return empty_database
+
+
+@pytest.fixture
+def operator(login_app: Flask, operators_database: SQLAlchemy) -> FlaskClient:
+    """A client of `login_app`, not logged in."""
+    return login_app.test_client()

@@ -5,7 +5,13 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from flask_sqlalchemy import SQLAlchemy
 from werkzeug.test import TestResponse
+
+from project.tests.passwords import PASSWORD
+
+# Options of requests: the session's cookie is sent over HTTPS only.
+HTTPS: dict[str, Any] = {"base_url": "https://localhost"}
 
 CSRF_TOKEN = re.compile(r'name="csrf_token"[^>]* value="([^"]+)"')
 VERSION = re.compile(r'name="version"[^>]* value="(\d+)"')
@@ -45,3 +51,37 @@ def audit_entries(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str, int]
     """Return the audit log as sorted (operator, action, user id)."""
     records = [vars(r) for r in caplog.records if r.name == "project.audit"]
     return sorted((r["who"], r["action"], r["user_id"]) for r in records)
+
+
+def log_in(
+    client: FlaskClient,
+    username: str = "ops",
+    password: str = PASSWORD,
+    query: str = "",
+    **options: Any,
+) -> TestResponse:
+    token = get_csrf_token(client.get("/admin/login", **HTTPS).text)
+    data = {"csrf_token": token, "username": username, "password": password}
+    return client.post(f"/admin/login{query}", data=data, **HTTPS | options)
+
+
+def log_out(client: FlaskClient, path: str = "/admin/logout") -> TestResponse:
+    token = get_csrf_token(client.get("/admin/", **HTTPS).text)
+    return client.post(path, data={"csrf_token": token}, **HTTPS)
+
+
+def let_time_pass(database: SQLAlchemy, column: str, interval: str) -> None:
+    """Move the times in a column, `table.column`, into the past."""
+    table, name = column.split(".")
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql(
+            f"UPDATE {table} SET {name} = {name} - interval '{interval}'"
+        )
+
+
+def assert_logged_in(client: FlaskClient) -> None:
+    assert client.get("/admin/user/", **HTTPS).status_code == 200
+
+
+def assert_logged_out(client: FlaskClient) -> None:
+    assert client.get("/admin/user/", **HTTPS).status_code == 302

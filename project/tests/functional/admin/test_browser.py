@@ -10,12 +10,12 @@ import pytest
 from flask_sqlalchemy import SQLAlchemy
 
 from devtools.servers import start_gunicorn, start_process
-from project.tests.passwords import PASSWORD, PASSWORD_HASH
+from project.tests.passwords import PASSWORD
 from project.tests.types import AddUser
 from project.tests.users import stored_users
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Dialog, Locator, Page
+    from playwright.sync_api import Browser, Dialog, Locator, Page
 
 pytestmark = pytest.mark.browser
 
@@ -42,9 +42,7 @@ def login_url(test_database: SQLAlchemy, database_url: str) -> Iterator[str]:
     with start_gunicorn(
         database_url,
         SECRET_KEY="a secret, long enough",
-        ADMIN_USERNAME="ops",
-        ADMIN_PASSWORD=PASSWORD_HASH,
-        WEB_CONCURRENCY="1",
+        WEB_CONCURRENCY="2",
     ) as (url, _):
         yield url
 
@@ -83,8 +81,8 @@ def submit_inline_edit(page: Page, value: str) -> None:
     page.click(".popover .editable-submit")
 
 
-def submit_login(page: Page, password: str = PASSWORD) -> None:
-    page.fill("#username", "ops")
+def submit_login(page: Page, password: str = PASSWORD, username: str = "ops") -> None:
+    page.fill("#username", username)
     page.fill("#password", password)
     click_and_wait(page, "button >> text=Log in")
 
@@ -254,7 +252,10 @@ def test_pages_fit_a_phone_screen(page: Page, open_url: str) -> None:
 
 
 def test_login_returns_to_requested_page_until_logout(
-    browser_page: Page, login_url: str, add_user: AddUser
+    browser_page: Page,
+    login_url: str,
+    operators_database: SQLAlchemy,
+    add_user: AddUser,
 ) -> None:
     page = browser_page
     add_user("ada", "ada@example.com")
@@ -278,7 +279,10 @@ def test_login_returns_to_requested_page_until_logout(
 
 
 def test_expired_session_refuses_edits_with_message(
-    browser_page: Page, login_url: str, add_user: AddUser
+    browser_page: Page,
+    login_url: str,
+    operators_database: SQLAlchemy,
+    add_user: AddUser,
 ) -> None:
     page = browser_page
     add_user("ada", "ada@example.com")
@@ -296,3 +300,69 @@ def test_expired_session_refuses_edits_with_message(
     click_and_wait(page, "text=Save >> nth=0")
     assert page.get_by_text("You are logged out: log in and try again.").is_visible()
     assert stored_users() == [("ada", "ada@example.com", True)]
+
+
+def test_logout_everywhere_ends_the_session_of_another_browser(
+    browser: Browser,
+    browser_page: Page,
+    login_url: str,
+    operators_database: SQLAlchemy,
+) -> None:
+    with browser.new_context() as other_context:
+        pages = [browser_page, other_context.new_page()]
+        for page in pages:
+            page.goto(f"{login_url}/admin/")
+            submit_login(page)
+            assert page.title() == "Home · Users service"
+        messages: list[str] = []
+
+        def accept(dialog: Dialog) -> None:
+            messages.append(dialog.message)
+            dialog.accept()
+
+        browser_page.on("dialog", accept)
+        click_and_wait(browser_page, "text=Log out on all devices")
+        assert messages == ["Log out ops on all devices, including this one?"]
+        for page in pages:
+            page.goto(f"{login_url}/admin/user/")
+            assert page.title() == "Log in · Users service"
+
+
+def test_logout_ends_one_session_and_its_copy_only(
+    browser: Browser,
+    browser_page: Page,
+    login_url: str,
+    operators_database: SQLAlchemy,
+) -> None:
+    with browser.new_context() as other_context:
+        other = other_context.new_page()
+        for page in (browser_page, other):
+            page.goto(f"{login_url}/admin/")
+            submit_login(page)
+        cookies = browser_page.context.storage_state()
+        with browser.new_context(storage_state=cookies) as copied_context:
+            copy = copied_context.new_page()
+            copy.goto(f"{login_url}/admin/")
+            assert copy.title() == "Home · Users service"
+            click_and_wait(browser_page, "text=Log out ops")
+            copy.goto(f"{login_url}/admin/")
+            assert copy.title() == "Log in · Users service"
+        other.goto(f"{login_url}/admin/")
+        assert other.title() == "Home · Users service"
+
+
+def test_reader_sees_no_controls_for_changes(
+    browser_page: Page,
+    login_url: str,
+    operators_database: SQLAlchemy,
+    add_user: AddUser,
+) -> None:
+    page = browser_page
+    add_user("ada", "ada@example.com")
+    page.goto(f"{login_url}/admin/user/")
+    submit_login(page, username="auditor")
+    assert visible_emails(page) == ["ada@example.com"]
+    assert page.locator("tbody button, tbody a, .action-checkbox").count() == 0
+    for text in ("New user", "With selected"):
+        assert page.get_by_text(text).count() == 0
+    assert page.get_by_text("Export CSV").is_visible()

@@ -44,11 +44,12 @@ def versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def users(monkeypatch: pytest.MonkeyPatch) -> sa.Table:
-    """A copy of the users table's model, which a test may change."""
+    """The users table of a copy of the models, which a test may change."""
     metadata = sa.MetaData()
-    copy = db.metadata.tables["users"].to_metadata(metadata)
+    for table in db.metadata.sorted_tables:
+        table.to_metadata(metadata)
     monkeypatch.setitem(db.metadatas, None, metadata)
-    return copy
+    return metadata.tables["users"]
 
 
 @pytest.fixture

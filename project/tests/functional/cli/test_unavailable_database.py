@@ -43,7 +43,8 @@ def test_missing_schema_is_reported_with_the_command_that_creates_it(
     run_command: RunCommand, test_database: SQLAlchemy
 ) -> None:
     with db.engine.begin() as connection:
-        connection.exec_driver_sql("DROP TABLE users, alembic_version")
+        db.metadata.drop_all(connection)
+        connection.exec_driver_sql("DROP TABLE alembic_version")
     try:
         failed = run_command("seed_db")
         assert failed.exit_code == 1

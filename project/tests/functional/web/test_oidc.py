@@ -861,6 +861,7 @@ def test_verified_token_is_cached_for_at_most_a_minute(
     assert_refused(get(client, token))
 
 
+@pytest.mark.waiting
 def test_verified_token_is_not_cached_beyond_its_expiry(
     provider: IdentityProvider, client: FlaskClient, clock: Clock
 ) -> None:

@@ -2,10 +2,8 @@
 
 import pytest
 
-from project import create_app
 from project.config import DevelopmentConfig, ProductionConfig, load_config
 from project.server.startup import startup_warnings
-from project.tests.passwords import PASSWORD_HASH
 
 
 @pytest.mark.parametrize(
@@ -64,34 +62,10 @@ def test_missing_and_expired_tokens_cause_a_warning(
         assert text in warning
 
 
-@pytest.mark.parametrize(
-    "variables, hint",
-    [
-        ({}, None),
-        ({"SECRET_KEY": "x" * 16}, None),
-        ({"ADMIN_USERNAME": "x"}, "also set ADMIN_PASSWORD and SECRET_KEY"),
-        (
-            {"ADMIN_USERNAME": "x", "SECRET_KEY": "x" * 16},
-            "also set ADMIN_PASSWORD",
-        ),
-        (
-            {"ADMIN_USERNAME": "x", "ADMIN_PASSWORD": PASSWORD_HASH},
-            "also set SECRET_KEY",
-        ),
-        (
-            {"ADMIN_PASSWORD": PASSWORD_HASH, "SECRET_KEY": "x" * 16},
-            "also set ADMIN_USERNAME",
-        ),
-    ],
-)
-def test_incomplete_admin_login_disables_the_admin_with_a_warning(
-    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], hint: str | None
+def test_settings_of_earlier_versions_are_reported_with_their_replacement(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("DATABASE_URL", "postgresql://localhost/users")
-    monkeypatch.setenv("API_TOKENS", "0123456789abcdef")
-    monkeypatch.setenv("TRUSTED_HOSTS", "users.example.com")
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    expected = [f"the admin site is disabled: to enable it, {hint}"] if hint else []
-    assert list(startup_warnings(load_config(ProductionConfig))) == expected
-    assert "admin" not in create_app(ProductionConfig).blueprints
+    monkeypatch.setenv("ADMIN_USERNAME", "ops")
+    lines = " ".join(startup_warnings(load_config(ProductionConfig)))
+    assert "ADMIN_USERNAME no longer have an effect" in lines
+    assert "python manage.py set_operator" in lines

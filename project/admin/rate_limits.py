@@ -2,7 +2,6 @@
 
 import re
 from ipaddress import IPv6Address, ip_address, ip_network
-from math import ceil
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -25,20 +24,24 @@ GLOBAL_LIMIT = Limit(100, 60)
 # The client of the global limit. `client_network` never returns it.
 EVERYBODY = "everybody"
 
-# A period begins with the first attempt.
+# A period begins with the first attempt. It may end while the attempt is counted, so
+# the time to wait is at least a second.
+SECONDS_LEFT = """
+    greatest(1, ceil(period - extract(epoch FROM now() - started_at)))::int
+"""
 DELETE_EXPIRED = sa.text("""
     DELETE FROM admin_login_attempts
     WHERE started_at < now() - period * interval '1 second'
     """)
-READ = sa.text("""
-    SELECT attempts, period - extract(epoch FROM now() - started_at) AS seconds_left
+READ = sa.text(f"""
+    SELECT attempts, {SECONDS_LEFT} AS seconds_left
     FROM admin_login_attempts WHERE client = :client
     """)
-COUNT = sa.text("""
+COUNT = sa.text(f"""
     INSERT INTO admin_login_attempts AS counted (client, period, attempts)
     VALUES (:client, :period, 1)
     ON CONFLICT (client, period) DO UPDATE SET attempts = counted.attempts + 1
-    RETURNING attempts, :period - extract(epoch FROM now() - started_at) AS seconds_left
+    RETURNING attempts, {SECONDS_LEFT} AS seconds_left
     """)
 
 # An address of X-Forwarded-For may have a port.
@@ -80,7 +83,7 @@ def count_attempt(address: str) -> int:
         # When the global limit is reached, attempts add no rows.
         row = connection.execute(READ, {"client": EVERYBODY}).one_or_none()
         if row and row.attempts >= GLOBAL_LIMIT.attempts:
-            return ceil(float(row.seconds_left))
+            return int(row.seconds_left)
         # An attempt that the client's own limits refuse does not count for everybody:
         # otherwise one client could keep all operators from logging in.
         counters = [(network, limit) for limit in CLIENT_LIMITS]
@@ -88,5 +91,5 @@ def count_attempt(address: str) -> int:
             parameters = {"client": client, "period": limit.period}
             row = connection.execute(COUNT, parameters).one()
             if row.attempts > limit.attempts:
-                return ceil(float(row.seconds_left))
+                return int(row.seconds_left)
     return 0

@@ -39,23 +39,22 @@ NEXT_PAGE = "http://127.0.0.1:5000/users?limit=1&after=1"
 
 NO_DATABASE: Json = {"status": "error", "message": errors.UNAVAILABLE}
 NO_PROVIDER: Json = handle_exception(auth.IdentityProviderUnavailable()).get_json()
-HEALTH_UNAVAILABLE: Json = {
-    "503": response(
-        "The database is not available.",
-        reference("schemas", "Failure"),
-        ("Retry-After",),
-        unavailable=NO_DATABASE,
-    )
-}
-UNAVAILABLE: Json = {
-    "503": response(
-        "The database is not available, or the provider that issued the token.",
-        reference("schemas", "Failure"),
-        ("Retry-After",),
-        unavailable=NO_DATABASE,
-        no_provider=NO_PROVIDER,
-    )
-}
+
+
+def unavailable(description: str, **examples: Json) -> Json:
+    """Return the description of a 503 response, by its status."""
+    schema = reference("schemas", "Failure")
+    return {"503": response(description, schema, ("Retry-After",), **examples)}
+
+
+HEALTH_UNAVAILABLE = unavailable(
+    "The database is not available.", unavailable=NO_DATABASE
+)
+UNAVAILABLE = unavailable(
+    "The database is not available, or the provider that issued the token.",
+    unavailable=NO_DATABASE,
+    no_provider=NO_PROVIDER,
+)
 UNAUTHORIZED: Json = {
     "401": error_response(
         "The token is missing or not valid.",

@@ -5,12 +5,14 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     Connection,
     DateTime,
     Identity,
     Index,
     String,
     Table,
+    collate,
     event,
     func,
     true,
@@ -20,6 +22,14 @@ from sqlalchemy.orm import Mapped, mapped_column
 from project import db
 from project.api.users import mailbox, schemas
 from project.database.schema import create_extension
+
+
+def lower_username(username: Any) -> ColumnElement[str]:
+    """Return a username in lower case, as SQL.
+
+    The collation makes it independent of the locale of the database.
+    """
+    return func.lower(collate(username, "pg_c_utf8"))
 
 
 class User(db.Model):  # type: ignore[misc]  # mypy does not resolve db.Model
@@ -43,7 +53,18 @@ class User(db.Model):  # type: ignore[misc]  # mypy does not resolve db.Model
         # the matching rows are far apart.
         Index("users_active_key", id, postgresql_where=active),
         Index("users_inactive_key", id, postgresql_where=~active),
-        # The search of the admin site: any part of a username or an e-mail address.
+        # Pages of the users with a username.
+        Index("users_username_idx", lower_username(username), id),
+        # Pages of the users of a period. GiST returns them in the order of the ids by
+        # the operator `<->`. A B-tree index on the date would have to sort them all.
+        Index(
+            "users_created_idx",
+            active,
+            created_date,
+            id,
+            postgresql_using="gist",
+        ),
+        # The search: any part of a username or an e-mail address.
         Index(
             "users_search_idx",
             username,
@@ -74,11 +95,10 @@ class User(db.Model):  # type: ignore[misc]  # mypy does not resolve db.Model
 
 
 @event.listens_for(User.__table__, "before_create")
-def create_trigram_extension(
-    table: Table, connection: Connection, **options: object
-) -> None:
-    """Create the extension that `users_search_idx` needs, for `db.create_all()`."""
-    create_extension(connection.exec_driver_sql, "pg_trgm")
+def create_extensions(table: Table, connection: Connection, **options: object) -> None:
+    """Create the extensions that the indexes need, for `db.create_all()`."""
+    for name in ("pg_trgm", "btree_gist"):
+        create_extension(connection.exec_driver_sql, name)
 
 
 @event.listens_for(User.__table__, "before_create")

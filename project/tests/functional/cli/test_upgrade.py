@@ -15,6 +15,9 @@ from project.database.schema import SchemaError
 from project.tests.functional.cli.helpers import HEAD, assert_one_line_error
 from project.tests.types import CreateProductionApp, RunCommand
 
+# In the order in which they are created.
+EXTENSIONS = ("pg_trgm", "btree_gist")
+
 # Roles belong to the server, which other test processes use, too.
 ROLE = f"restricted_{os.getpid()}"
 
@@ -35,7 +38,8 @@ def restricted_app(
 def test_upgrade_prints_sql(run_command: RunCommand) -> None:
     printed = run_command("db", "upgrade", "--sql").output
     assert "CREATE TABLE users" in printed
-    assert "CREATE EXTENSION IF NOT EXISTS pg_trgm" in printed
+    for name in EXTENSIONS:
+        assert f"CREATE EXTENSION IF NOT EXISTS {name}" in printed
     assert "CREATE OR REPLACE FUNCTION users_mailbox" in printed
 
 
@@ -43,12 +47,13 @@ def test_upgrade_without_permission_names_the_extension_to_create(
     run_command: RunCommand, restricted_app: Flask, blank_database_url: str
 ) -> None:
     """On a managed PostgreSQL, only an administrator may create an extension."""
-    refused = run_command("db", "upgrade", app=restricted_app)
-    *steps, message = refused.output.splitlines()
-    assert refused.exit_code == 1
-    assert message.startswith("Error: permission denied")
-    assert "run `CREATE EXTENSION pg_trgm;`" in message
-    sql.execute(blank_database_url, "CREATE EXTENSION pg_trgm")
+    for name in EXTENSIONS:
+        refused = run_command("db", "upgrade", app=restricted_app)
+        *steps, message = refused.output.splitlines()
+        assert refused.exit_code == 1
+        assert message.startswith("Error: permission denied")
+        assert f"run `CREATE EXTENSION {name};`" in message
+        sql.execute(blank_database_url, f"CREATE EXTENSION {name}")
     assert run_command("db", "upgrade", app=restricted_app).exit_code == 0
 
 
@@ -56,9 +61,10 @@ def test_create_all_without_permission_names_the_extension_to_create(
     restricted_app: Flask, blank_database_url: str
 ) -> None:
     with restricted_app.app_context():
-        with pytest.raises(SchemaError, match="run `CREATE EXTENSION pg_trgm;`"):
-            db.create_all()
-        sql.execute(blank_database_url, "CREATE EXTENSION pg_trgm")
+        for name in EXTENSIONS:
+            with pytest.raises(SchemaError, match=f"run `CREATE EXTENSION {name};`"):
+                db.create_all()
+            sql.execute(blank_database_url, f"CREATE EXTENSION {name}")
         db.create_all()
 
 

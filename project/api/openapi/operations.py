@@ -24,10 +24,12 @@ IF_NONE_MATCH = reference("parameters", "If-None-Match")
 USER_SCHEMA = reference("schemas", "User")
 PAGE_SCHEMA: Json = {
     "type": "object",
-    "required": ["users", "next"],
+    "required": ["users", "next", "after"],
     "properties": {
         "users": {"type": "array", "items": USER_SCHEMA},
         "next": {"type": ["string", "null"], "format": "uri"},
+        "after": {"type": ["integer", "null"]},
+        "count": {"type": "integer", "description": "Present if it was requested."},
     },
 }
 HEALTH_SCHEMA: Json = {
@@ -142,7 +144,7 @@ OPERATIONS: dict[tuple[str, str], Json] = {
                 "A page.",
                 ("Link",),
                 data=PAGE_SCHEMA,
-                example={"users": [USER], "next": NEXT_PAGE},
+                example={"users": [USER], "next": NEXT_PAGE, "after": 1},
             ),
             **INVALID_QUERY,
             **UNAUTHORIZED,

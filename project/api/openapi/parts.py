@@ -63,14 +63,16 @@ def query_parameters(model: type[BaseModel]) -> list[Json]:
         # The first alternative of `… | None`: a parameter may be missing, not null.
         alternatives = schema.pop("anyOf", [{}])
         schema = alternatives[0] | schema
-        parameters.append(
-            {
-                "name": name,
-                "in": "query",
-                "description": schema.pop("description"),
-                "schema": schema,
-            }
-        )
+        parameter = {
+            "name": name,
+            "in": "query",
+            "description": schema.pop("description"),
+            "schema": schema,
+        }
+        if schema["type"] == "array":
+            # The items are separated by commas.
+            parameter["explode"] = False
+        parameters.append(parameter)
     return parameters
 
 

@@ -21,3 +21,16 @@ class StaleVersion(ApiError):
 
     status = 412
     message = "The user has changed since that version: read it again."
+
+
+class QueryTooSlow(ApiError):
+    """A page or a count exceeds DATABASE_STATEMENT_TIMEOUT.
+
+    It is the client's error, because repeating the request would not help.
+    """
+
+    code = "query_too_slow"
+    message = (
+        "The query takes too long: search for longer words, add filters, or use"
+        " count=estimated."
+    )

@@ -1,4 +1,4 @@
-"""One SQL statement for each operation of the API.
+"""One SQL statement for each operation on a user; `pages` has those of `GET /users`.
 
 SQLAlchemy builds each statement once and manages the connections. The statements run
 on the driver's cursor, which takes half the time, in AUTOCOMMIT: a single statement
@@ -21,16 +21,13 @@ from project import db
 from project.api.users.errors import EmailTaken, StaleVersion, UserNotFound
 from project.api.users.mailbox import mailbox
 from project.api.users.models import User
-from project.api.users.schemas import FIELDS, WRITABLE_FIELDS, PageQuery
+from project.api.users.schemas import FIELDS, WRITABLE_FIELDS
 from project.database.engines import AUTOCOMMIT, discard_dead_connections
 from project.database.pool import FifoPool
 
 Row: TypeAlias = tuple[Any, ...]
 # The values of `schemas.FIELDS`.
 UserData: TypeAlias = dict[str, Any]
-
-# The number of users above which a page takes much longer than other requests.
-LARGE_PAGE = 200
 
 DIALECT = PGDialect_psycopg2()  # type: ignore[no-untyped-call]
 
@@ -61,18 +58,6 @@ INSERT = to_sql(
     .on_conflict_do_nothing(index_elements=[mailbox(users.c.email)])
     .returning(*columns, version)
 )
-
-
-@cache
-def select_page(by_email: bool, by_active: bool) -> str:
-    """Return the statement that reads a page with or without each filter."""
-    statement = sa.select(*columns).where(users.c.id > sa.bindparam("after"))
-    if by_email:
-        email = sa.bindparam("email", type_=sa.Text)
-        statement = statement.where(mailbox(users.c.email) == mailbox(email))
-    if by_active:
-        statement = statement.where(users.c.active == sa.bindparam("active"))
-    return to_sql(statement.order_by(users.c.id).limit(sa.bindparam("limit")))
 
 
 @cache
@@ -177,26 +162,6 @@ def get(user_id: int) -> VersionedUser:
     if not rows:
         raise UserNotFound()
     return to_versioned_user(rows[0])
-
-
-def page(query: PageQuery) -> tuple[list[UserData], bool]:
-    """Read a page of users in the order of their ids.
-
-    Returns:
-        The users, and whether there are more of them after the page.
-    """
-    statement = select_page(query.email is not None, query.active is not None)
-    parameters = {
-        "limit": query.limit + 1,
-        "after": query.after,
-        "email": query.email,
-        "active": query.active,
-    }
-    fetch = fetch_large if query.limit > LARGE_PAGE else fetch_all
-    rows = fetch(statement, parameters)
-    # `to_user`, inlined: calling it for each row takes 1 % of the request's time.
-    data = [dict(zip(FIELDS, row)) for row in rows[: query.limit]]
-    return data, len(rows) > query.limit
 
 
 def insert(fields: Mapping[str, Any]) -> VersionedUser:

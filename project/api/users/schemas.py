@@ -10,11 +10,12 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import NoneType
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import email_validator
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -31,6 +32,7 @@ from pydantic_core import PydanticCustomError, core_schema
 
 from project.api.users.characters import INVISIBLE, find_invisible
 from project.api.users.mailbox import fold_domain
+from project.api.users.search import parse_words
 from project.web.errors import InvalidPayload, InvalidQuery
 
 # The length of the text columns, in characters.
@@ -38,6 +40,13 @@ MAX_LENGTH = 128
 # The largest value of the column `id`.
 MAX_ID = 2**63 - 1
 
+# The maximum number of ids in a query.
+MAX_IDS = 100
+
+# A date and time with a time zone, as RFC 3339 defines it.
+TIMESTAMP = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII
+)
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 # Most addresses match this expression, which accepts only valid ones. The complete
 # check takes 20 times as long, longer than the INSERT in PostgreSQL.
@@ -129,6 +138,33 @@ def check_boolean(value: object) -> object:
     return value
 
 
+def check_timestamp(value: object) -> object:
+    """Return the text of a query parameter unchanged.
+
+    Raises:
+        PydanticCustomError: it does not have the format of RFC 3339. pydantic would
+            also accept a number of seconds and a date.
+    """
+    if not (isinstance(value, str) and TIMESTAMP.fullmatch(value)):
+        raise PydanticCustomError(
+            "timestamp",
+            "Input should be a date and time with a time zone, such as"
+            " 2026-11-22T21:12:05Z or 2026-11-22T22:12:05%2B01:00",
+        )
+    return value
+
+
+def check_search(value: str) -> str:
+    """Return the text of a search unchanged; see `parse_words` for the errors."""
+    parse_words(check_printable(value))
+    return value
+
+
+def split_list(value: object) -> object:
+    """Return the items of a list in a query parameter, which commas separate."""
+    return value.split(",") if isinstance(value, str) else value
+
+
 @dataclass(frozen=True)
 class TrimmedText:
     """A text of 1 to `max_length` visible characters after trimming.
@@ -192,6 +228,8 @@ Active = Annotated[
     Field(description="Whether the user is active.", examples=[True]),
 ]
 Id = Annotated[int, Field(ge=0, le=MAX_ID), BeforeValidator(check_digits)]
+# A point in time in a query string.
+Timestamp = Annotated[AwareDatetime, BeforeValidator(check_timestamp)]
 
 
 def require_one(schema: dict[str, Any]) -> None:
@@ -292,15 +330,60 @@ class PageQuery(BaseModel):
         Field(ge=1, le=1000, description="The maximum number of users in the page."),
         BeforeValidator(check_digits),
     ] = 100
-    after: Annotated[Id, Field(description="Only users with a larger id.")] = 0
+    after: Annotated[
+        Id | None,
+        Field(
+            description="Only users with a larger id; with `order=desc`, with a smaller"
+            " one. The `after` of a page leads to the next one."
+        ),
+    ] = None
+    order: Annotated[
+        Literal["asc", "desc"],
+        Field(description="The order of the ids; `desc` begins with the newest user."),
+    ] = "asc"
+    id: Annotated[
+        Annotated[list[Id], Field(max_length=MAX_IDS)] | None,
+        BeforeValidator(split_list),
+        Field(description="Only the users with these ids, separated by commas."),
+    ] = None
     email: Annotated[
         Email | None,
         Field(description="Only the user with this address, in any spelling."),
+    ] = None
+    username: Annotated[
+        Username | None,
+        Field(description="Only users with this username, in any letter case."),
+    ] = None
+    search: Annotated[
+        Annotated[
+            str,
+            StringConstraints(max_length=MAX_LENGTH),
+            AfterValidator(check_search),
+        ]
+        | None,
+        Field(
+            description="Only users whose username or address contains each word, in"
+            " any letter case. A word with fewer than three letters and digits must be"
+            " at the beginning.",
+        ),
     ] = None
     active: Annotated[
         bool | None,
         BeforeValidator(check_boolean),
         Field(description="Only active users, or only inactive ones."),
+    ] = None
+    created_after: Annotated[
+        Timestamp | None, Field(description="Only users that were created later.")
+    ] = None
+    created_before: Annotated[
+        Timestamp | None, Field(description="Only users that were created earlier.")
+    ] = None
+    count: Annotated[
+        Literal["exact", "estimated"] | None,
+        Field(
+            description="Adds the number of users on all pages to the response. The"
+            " cost of `exact` grows with it; `estimated` asks PostgreSQL's planner."
+        ),
     ] = None
 
 

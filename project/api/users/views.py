@@ -15,7 +15,7 @@ from werkzeug.exceptions import (
 )
 from werkzeug.routing import BaseConverter, ValidationError
 
-from project.api.users import queries, schemas
+from project.api.users import pages, queries, schemas
 from project.api.users.errors import UserNotFound
 from project.api.users.queries import VersionedUser
 from project.audit_log import record_user
@@ -100,6 +100,18 @@ def user_response(
     return json_response(status, message, headers, data=user.data)
 
 
+def next_url(after: int) -> str:
+    """Return the URL of the page that begins after an id.
+
+    Raises:
+        BadRequest: there is no valid host name for it.
+    """
+    if not request.host:
+        raise BadRequest("The Host header is not valid.")
+    parameters = request.args.to_dict() | {"after": after}
+    return f"{request.base_url}?{urlencode(parameters)}"
+
+
 class UsersList(Resource):
     """All users."""
 
@@ -108,17 +120,17 @@ class UsersList(Resource):
         if request.query_string.count(b"&") >= MAX_PARAMETERS:
             raise InvalidQuery({"query": f"More than {MAX_PARAMETERS} parameters"})
         query = schemas.parse_query(request.args.to_dict(flat=False))
-        users, has_more = queries.page(query)
-        if not has_more:
-            return json_response(data={"users": users, "next": None})
-        if not request.host:
-            raise BadRequest("The Host header is not valid.")
-        parameters = request.args.to_dict() | {"after": users[-1]["id"]}
-        url = f"{request.base_url}?{urlencode(parameters)}"
-        return json_response(
-            data={"users": users, "next": url},
-            headers={"Link": f'<{url}>; rel="next"'},
-        )
+        page = pages.read(query)
+        data: dict[str, object] = {"users": page.users, "next": None, "after": None}
+        headers = {}
+        if page.has_more:
+            after = page.users[-1]["id"]
+            url = next_url(after)
+            data |= {"next": url, "after": after}
+            headers["Link"] = f'<{url}>; rel="next"'
+        if query.count:
+            data["count"] = pages.count(query, page)
+        return json_response(headers=headers, data=data)
 
     def post(self) -> Response:
         """Add a user."""

@@ -180,7 +180,11 @@ def test_delete_removes_the_user(client: FlaskClient, add_user: AddUser) -> None
 
 
 def test_list_without_users_is_empty(client: FlaskClient) -> None:
-    assert client.get("/users").get_json()["data"] == {"users": [], "next": None}
+    assert client.get("/users").get_json()["data"] == {
+        "users": [],
+        "next": None,
+        "after": None,
+    }
 
 
 def test_next_links_lead_through_all_pages(
@@ -284,6 +288,26 @@ def test_list_with_an_invalid_host_header_returns_400(
         ("active=True", "active"),
         ("email=ada", "email"),
         ("email=a%00@example.com", "email"),
+        ("id=", "id"),
+        ("id=1,", "id"),
+        ("id=1,two", "id"),
+        ("id=-1", "id"),
+        ("id=" + ",".join(["1"] * 101), "id"),
+        ("username=", "username"),
+        ("username=a%E2%80%8Bda", "username"),
+        (f"username={'a' * 129}", "username"),
+        ("search=", "search"),
+        ("search=ada+%2D%2D", "search"),
+        ("search=a%00da", "search"),
+        (f"search={'a' * 129}", "search"),
+        ("search=" + "+".join("abcdefghi"), "search"),
+        ("created_after=2026-11-01", "created_after"),
+        ("created_after=0", "created_after"),
+        ("created_after=2026-11-01T00:00:00", "created_after"),
+        ("created_after=2026-11-01T00:00:00+01:00", "created_after"),
+        ("created_before=2026-13-01T00:00:00Z", "created_before"),
+        ("order=ASC", "order"),
+        ("count=true", "count"),
         ("limit=1&limit=2", "limit"),
         ("emial=ada@example.com", "emial"),
         ("&" * 50, "query"),

@@ -8,38 +8,27 @@ from sqlalchemy.orm import Query
 
 from project.api.users.mailbox import mailbox
 from project.api.users.models import User
-from project.api.users.schemas import CONTROL_CHARACTERS, check_printable
-
-# The trigram index finds this many characters anywhere in a text. It finds fewer
-# characters at the start of a word only.
-TRIGRAM_LENGTH = 3
+from project.api.users.pages import has_word, is_found
+from project.api.users.schemas import check_printable, parse_id
+from project.api.users.search import escape_like, parse_words
 
 
-def escape_like(text: str) -> str:
-    """Escape the wildcards of LIKE.
+def matches_search(text: str) -> sa.ColumnElement[bool]:
+    """Return the condition that a search finds a user.
+
+    It is that of the API, except that a number also finds an id.
 
     Raises:
-        PydanticCustomError: the text contains a control character.
+        PydanticCustomError: the text is not valid.
     """
-    for wildcard in "\\%_":
-        text = text.replace(wildcard, f"\\{wildcard}")
-    return check_printable(text)
-
-
-def build_search(text: str | None) -> str:
-    """Return the search terms in Flask-Admin's syntax.
-
-    Terms that are too short for the trigram index match prefixes (`^`).
-    """
-    terms = CONTROL_CHARACTERS.sub(" ", text or "").split()
-    return " ".join(
-        (
-            escape_like(term)
-            if len(term) >= TRIGRAM_LENGTH or term[0] in "^="
-            else f"^{escape_like(term)}"
-        )
-        for term in terms
-    )
+    criteria = []
+    for word, pattern in parse_words(check_printable(text)).items():
+        criterion = has_word(sa.literal(pattern))
+        user_id = parse_id(word)
+        if user_id is not None:
+            criterion = sa.or_(criterion, User.id == user_id)
+        criteria.append(criterion)
+    return is_found(criteria)
 
 
 class ContainsFilter(filters.FilterLike):
@@ -47,7 +36,7 @@ class ContainsFilter(filters.FilterLike):
 
     def clean(self, value: str) -> str:
         """Validate the value; Flask-Admin ignores a filter that raises ValueError."""
-        return escape_like(value)
+        return escape_like(check_printable(value))
 
 
 class SameEmailFilter(filters.FilterEqual):

@@ -12,6 +12,7 @@ from flask_admin.actions import action
 from flask_admin.contrib.sqla import ModelView
 from flask_admin.contrib.sqla.filters import BooleanEqualFilter
 from flask_wtf import FlaskForm
+from pydantic_core import PydanticCustomError
 from sqlalchemy.orm import Query
 
 from project import db
@@ -22,7 +23,7 @@ from project.api.users.admin.filters import (
     BeforeFilter,
     ContainsFilter,
     SameEmailFilter,
-    build_search,
+    matches_search,
 )
 from project.api.users.admin.forms import (
     InlineEditForm,
@@ -152,6 +153,18 @@ class UsersAdminView(AdminSecurityMixin, ModelView):
             if name == "search" or name.startswith("flt")
         }
 
+    def get_query(self) -> Query[User]:
+        """Return the query of the list and the export, limited to the search."""
+        query: Query[User] = super().get_query()
+        search = request.args.get("search", "").strip()
+        if not search:
+            return query
+        try:
+            return query.filter(matches_search(search))
+        except PydanticCustomError as error:
+            flash(f"Search: {error.message()}.", "error")
+            return query.filter(sa.false())
+
     def get_list(
         self,
         page: int | None,
@@ -170,7 +183,8 @@ class UsersAdminView(AdminSecurityMixin, ModelView):
             min(max(page or 0, 0), MAX_PAGE),
             sort,
             desc,
-            build_search(search),
+            # `get_query` applies it.
+            None,
             filters,
             execute=bool(page_size),
             page_size=page_size,

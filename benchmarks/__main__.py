@@ -15,9 +15,10 @@ from benchmarks.database import start_database_server
 from benchmarks.measure import Run, measure
 from benchmarks.profile import profile
 from benchmarks.servers import (
+    QUERY_WORKLOADS,
     SERVERS,
     THIS_SERVICE,
-    WORKLOADS,
+    WRITE_WORKLOADS,
     Target,
     authentication_servers,
     peers_python,
@@ -25,9 +26,10 @@ from benchmarks.servers import (
 )
 from devtools.identity_provider import IdentityProvider
 from devtools.servers import ROOT
+from project.api.users.models import User
 
 OUTPUT = ROOT / "instance" / "benchmarks"
-GROWTH_CONNECTIONS = 16
+FEW_CONNECTIONS = 16
 OWN_PACKAGES = ("flask", "flask-restful", "sqlalchemy", "psycopg2-binary", "gunicorn")
 PEER_PACKAGES = (
     "fastapi",
@@ -45,7 +47,7 @@ PEER_PACKAGES = (
 def run_rounds(
     targets: Sequence[Target], rounds: int, seconds: int, connections: Sequence[int]
 ) -> list[Run]:
-    """Measure every workload against every target, in alternation.
+    """Measure every workload of the targets against each target, in alternation.
 
     All targets are up at the same time and take turns for each workload, so that other
     load of the machine affects all of them. Each round begins with another target, so
@@ -56,6 +58,7 @@ def run_rounds(
         connections: each number of connections is measured.
     """
     runs = []
+    workloads = dict.fromkeys(name for target in targets for name in target.workloads)
     for round_number in range(rounds + 1):
         click.echo(
             f"round {round_number} of {rounds}" if round_number else "warm-up", err=True
@@ -63,7 +66,7 @@ def run_rounds(
         # Round 1 has the order of the report.
         first = (round_number - 1) % len(targets)
         in_turn = [*targets[first:], *targets[:first]]
-        for workload in WORKLOADS:
+        for workload in workloads:
             for number in connections:
                 supported = [t for t in in_turn if workload in t.workloads]
                 for place, target in enumerate(supported):
@@ -155,7 +158,7 @@ def measure_growth(
             )
             for database in databases
         ]
-        runs = run_rounds(targets, rounds, seconds, [GROWTH_CONNECTIONS])
+        runs = run_rounds(targets, rounds, seconds, [FEW_CONNECTIONS])
     return report.render_growth(runs, databases), runs
 
 
@@ -176,7 +179,54 @@ def measure_authentication(
         ]
         runs = run_rounds(targets, rounds, seconds, connections)
     settings = f"{rounds} rounds of {seconds} s, {users:,} users"
-    return report.render_authentication(runs, settings), runs
+    result = report.authentication_table(runs)
+    return report.render_rounds(runs, settings, "no authentication", result), runs
+
+
+def measure_queries(rounds: int, seconds: int, users: int) -> tuple[str, list[Run]]:
+    """Measure the queries of `GET /users`; return the report and the runs."""
+    server = replace(THIS_SERVICE, workloads=QUERY_WORKLOADS)
+    with (
+        start_database_server() as database_server,
+        open(database_server.folder / "log", "w") as log,
+    ):
+        database = database_server.create_database(users)
+        with start_target(server, database, log) as target:
+            runs = run_rounds([target], rounds, seconds, [FEW_CONNECTIONS])
+    settings = f"{rounds} rounds of {seconds} s, {users:,} users"
+    result = report.query_table(runs)
+    return report.render_rounds(runs, settings, "a page", result), runs
+
+
+def measure_indexes(rounds: int, seconds: int, users: int) -> tuple[str, list[Run]]:
+    """Measure writes with and without each index; return the report and the runs.
+
+    Unique indexes are needed for correct results, so they are not left out.
+    """
+    server = replace(THIS_SERVICE, workloads=WRITE_WORKLOADS)
+    indexes = sorted(
+        str(index.name) for index in User.__table__.indexes if not index.unique
+    )
+    with (
+        start_database_server() as database_server,
+        open(database_server.folder / "log", "w") as log,
+        ExitStack() as stack,
+    ):
+        targets = [
+            stack.enter_context(
+                start_target(
+                    server,
+                    database_server.create_database(users, index),
+                    log,
+                    name=f"without {index}" if index else "all indexes",
+                )
+            )
+            for index in (None, *indexes)
+        ]
+        runs = run_rounds(targets, rounds, seconds, [FEW_CONNECTIONS])
+    settings = f"{rounds} rounds of {seconds} s, {users:,} users"
+    result = report.index_table(runs)
+    return report.render_rounds(runs, settings, "all indexes", result), runs
 
 
 def save(name: str, text: str, runs: Sequence[Run]) -> None:
@@ -240,6 +290,16 @@ def check_failures(runs: Sequence[Run]) -> None:
     is_flag=True,
     help="Measure only this service, without authentication and with tokens.",
 )
+@click.option(
+    "--queries",
+    is_flag=True,
+    help="Measure only this service, and each query of GET /users.",
+)
+@click.option(
+    "--indexes",
+    is_flag=True,
+    help="Measure only this service, and writes without each of its indexes.",
+)
 def main(
     rounds: int,
     seconds: int,
@@ -249,6 +309,8 @@ def main(
     growth: tuple[int, ...],
     layers: bool,
     authentication: bool,
+    queries: bool,
+    indexes: bool,
 ) -> None:
     """Measure the cost of a request here and in the peers, and print it as Markdown.
 
@@ -257,8 +319,13 @@ def main(
     if layers:
         click.echo(profile(rounds * seconds, users))
         return
-    if authentication:
-        text, runs = measure_authentication(rounds, seconds, users, connections)
+    if authentication or queries or indexes:
+        if authentication:
+            text, runs = measure_authentication(rounds, seconds, users, connections)
+        elif queries:
+            text, runs = measure_queries(rounds, seconds, users)
+        else:
+            text, runs = measure_indexes(rounds, seconds, users)
         click.echo(text)
         check_failures(runs)
         return

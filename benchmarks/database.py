@@ -68,8 +68,15 @@ class DatabaseServer:
         # Some settings require a restart.
         self.server = embedded.open_server(self.data)
 
-    def create_database(self, users: int) -> Database:
+    def create_database(self, users: int, without_index: str | None = None) -> Database:
+        """Create a database with users.
+
+        Args:
+            without_index: the name of an index that is dropped.
+        """
         name = f"users_{users}"
+        if without_index:
+            name += f"_without_{without_index}"
         embedded.create_database(self.server.url(), name)
         url = self.server.url(name)
         for command in (
@@ -88,6 +95,8 @@ class DatabaseServer:
                 check=True,
                 stdout=sys.stderr,
             )
+        if without_index:
+            execute(url, f"DROP INDEX {without_index}")
         # Otherwise autovacuum would run during the measurements.
         execute(url, "VACUUM (ANALYZE, FREEZE) users")
         execute(url, "CHECKPOINT")
@@ -95,7 +104,7 @@ class DatabaseServer:
             url,
             f"SELECT email FROM users WHERE id <= {users // 2} ORDER BY id LIMIT 1000",
         )
-        emails = self.folder / f"emails_{users}"
+        emails = self.folder / f"emails_{name}"
         emails.write_text("".join(f"{email}\n" for (email,) in rows))
         sizes = dict(execute(url, RELATION_SIZES))
         return Database(url, users, emails, sizes, self.server.postmaster.process.pid)

@@ -3,14 +3,14 @@
 import os
 import platform
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from statistics import median
 from typing import Any, TypedDict
 
 from benchmarks.database import Database
 from benchmarks.measure import CostUnit, Measurement, Run
-from benchmarks.servers import PEERS, THIS_SERVICE, WORKLOADS
+from benchmarks.servers import PEERS, THIS_SERVICE, WORKLOADS, WRITE_WORKLOADS
 
 WORKLOAD_LABELS = {
     "ping": "/ping",
@@ -20,6 +20,17 @@ WORKLOAD_LABELS = {
     "put": "PUT",
     "email": "a page by e-mail",
     "mix": "a mix, 90 % reads",
+    "newest": "`order=desc`",
+    "ids": "`id`, 100 ids",
+    "username": "`username`, 1 user",
+    "inactive": "`active=false`",
+    "period": "`created_after` and `created_before`",
+    "search": "`search`, 1 user",
+    "search_two_words": "`search`, 0.04 % of the users",
+    "search_one_word": "`search`, 2 % of the users",
+    "all_filters": "six filters and `order=desc`, 1 user",
+    "estimated": "`count=estimated`",
+    "exact": "`count=exact`",
 }
 COST_DESCRIPTIONS = {
     CostUnit.CPU_TIME: (
@@ -180,7 +191,7 @@ def details_table(runs: Sequence[Run]) -> str:
         for (server, workload, connections), measurement in sorted(
             medians.items(),
             key=lambda item: (
-                WORKLOADS.index(item[0][1]),
+                list(WORKLOAD_LABELS).index(item[0][1]),
                 item[0][2],
                 servers.index(item[0][0]),
             ),
@@ -273,47 +284,103 @@ def render_comparison(runs: Sequence[Run], settings: str, versions: str) -> str:
 """
 
 
-def authentication_table(runs: Sequence[Run]) -> str:
-    """Return the cost with each kind of token by the number of connections.
+def relative_to_first(values: Mapping[tuple[str, int], float]) -> dict[str, str]:
+    """Return the median of each row, and of its ratios to the first row.
 
-    The ratio is that of the runs of the same round, so that other load on the machine
+    A ratio is that of two values of the same round, so that other load on the machine
     affects both of them.
+
+    Args:
+        values: by the name of the row, and the round.
     """
-    costs = {
-        (run.server, run.connections, run.round): run.measurement.cost for run in runs
-    }
-    servers = server_names(runs)
-    connections = sorted({run.connections for run in runs})
-    rounds = sorted({run.round for run in runs})
+    names = list(dict.fromkeys(name for name, _ in values))
+    rounds = sorted({round_ for _, round_ in values})
 
-    def cell(server: str, number: int) -> str:
-        cost = median(costs[server, number, round_] for round_ in rounds)
+    def cell(name: str) -> str:
+        value = median(values[name, round_] for round_ in rounds)
         ratio = median(
-            costs[server, number, round_] / costs[servers[0], number, round_]
-            for round_ in rounds
+            values[name, round_] / values[names[0], round_] for round_ in rounds
         )
-        return f"{cost:.0f} ({ratio:.3f})"
+        return f"{value:.0f} ({ratio:.3f})"
 
+    return {name: cell(name) for name in names}
+
+
+def authentication_table(runs: Sequence[Run]) -> str:
+    """Return the cost with each kind of token by the number of connections."""
+    connections = sorted({run.connections for run in runs})
+    columns = [
+        relative_to_first(
+            {
+                (run.server, run.round): run.measurement.cost
+                for run in runs
+                if run.connections == number
+            }
+        )
+        for number in connections
+    ]
     return table(
         ["one user by id", *(f"{number} connections" for number in connections)],
         [
-            [server, *(cell(server, number) for number in connections)]
-            for server in servers
+            [server, *(column[server] for column in columns)]
+            for server in server_names(runs)
         ],
     )
 
 
-def render_authentication(runs: Sequence[Run], settings: str) -> str:
-    """Return the report of the cost of authentication.
+def query_table(runs: Sequence[Run]) -> str:
+    """Return the cost of each query of `GET /users`, and PostgreSQL's part of it."""
+    columns = [
+        relative_to_first(
+            {(run.workload, run.round): getattr(run.measurement, part) for run in runs}
+        )
+        for part in ("cost", "postgres_cpu")
+    ]
+    return table(
+        ["", "cost", "PostgreSQL µs"],
+        [
+            [WORKLOAD_LABELS[workload], *(column[workload] for column in columns)]
+            for workload in columns[0]
+        ],
+    )
+
+
+def index_table(runs: Sequence[Run]) -> str:
+    """Return PostgreSQL's part of a write, with all indexes and without each."""
+    columns = [
+        relative_to_first(
+            {
+                (run.server, run.round): run.measurement.postgres_cpu
+                for run in runs
+                if run.workload == workload
+            }
+        )
+        for workload in WRITE_WORKLOADS
+    ]
+    return table(
+        ["PostgreSQL µs", *(WORKLOAD_LABELS[workload] for workload in WRITE_WORKLOADS)],
+        [
+            [server, *(column[server] for column in columns)]
+            for server in server_names(runs)
+        ],
+    )
+
+
+def render_rounds(
+    runs: Sequence[Run], settings: str, reference: str, result: str
+) -> str:
+    """Return a report whose ratios are those of the same round.
 
     Args:
         settings: see `render_comparison`.
+        reference: what the first row is.
+        result: the table with the ratios.
     """
     return f"""\
-{describe_cost(runs, "no authentication in the same round")}
+{describe_cost(runs, f"{reference} in the same round")}
 {describe_machine()}; {settings}.
 
-{authentication_table(runs)}
+{result}
 
 <details><summary>All measured values</summary>
 

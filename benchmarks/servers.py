@@ -21,8 +21,15 @@ from devtools.servers import ROOT, free_port, start_process
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 
 READ_WORKLOADS = ("ping", "one", "page")
-# Each is a function of workloads.lua.
+# Those of the comparison. Each is a function of workloads.lua.
 WORKLOADS = (*READ_WORKLOADS, "post", "put", "email", "mix")
+# A page, and the queries that are compared with it.
+QUERY_WORKLOADS = (
+    *("page", "newest", "ids", "email", "username", "inactive", "period"),
+    *("search", "search_two_words", "search_one_word", "all_filters"),
+    *("estimated", "exact"),
+)
+WRITE_WORKLOADS = ("post", "put")
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,47 @@ function workloads.put()
   return wrk.format("PUT", "/users/" .. id, JSON, body(email))
 end
 
+-- Queries of `GET /users`. All pages have up to 100 users.
+
+local function query(parameters)
+  return wrk.format("GET", "/users?" .. parameters)
+end
+
+local function position()
+  return "&after=" .. math.random(0, users - 100)
+end
+
+-- The username is the address up to the at-sign, in another case.
+local function username()
+  return emails[math.random(#emails)]:match("^[^@]*")
+end
+
+function workloads.ids()
+  local ids = {}
+  for place = 1, 100 do
+    ids[place] = math.random(users)
+  end
+  return query("id=" .. table.concat(ids, ","))
+end
+
+function workloads.username() return query("username=" .. username()) end
+function workloads.inactive() return query("active=false" .. position()) end
+function workloads.newest() return query("order=desc" .. position()) end
+function workloads.period()
+  return query("created_after=2000-01-01T00:00:00Z&created_before=2100-01-01T00:00:00Z" .. position())
+end
+function workloads.search() return query("search=" .. username()) end
+-- 0.04 % and 2 % of the users.
+function workloads.search_two_words() return query("search=ada+lovelace") end
+function workloads.search_one_word() return query("search=lovelace") end
+function workloads.all_filters()
+  local email = emails[math.random(#emails)]
+  return query("email=" .. email .. "&username=" .. email:match("^[^@]*")
+    .. "&search=example&active=true&created_after=2000-01-01T00:00:00Z&order=desc")
+end
+function workloads.estimated() return query("count=estimated" .. position()) end
+function workloads.exact() return query("count=exact" .. position()) end
+
 -- 90 % reads.
 function workloads.mix()
   local chance = math.random(100)

@@ -8,7 +8,7 @@ document are derived from it.
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from types import NoneType
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
@@ -154,6 +154,20 @@ def check_timestamp(value: object) -> object:
     return value
 
 
+def to_utc(value: datetime) -> datetime:
+    """Return a time in UTC: PostgreSQL refuses some offsets that RFC 3339 allows.
+
+    Raises:
+        PydanticCustomError: it is not in the years 1 to 9999 in UTC.
+    """
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise PydanticCustomError(
+            "year", "Input should be in the years 1 to 9999 in UTC"
+        ) from None
+
+
 def check_search(value: str) -> str:
     """Return the text of a search unchanged; see `parse_words` for the errors."""
     parse_words(check_printable(value))
@@ -229,7 +243,9 @@ Active = Annotated[
 ]
 Id = Annotated[int, Field(ge=0, le=MAX_ID), BeforeValidator(check_digits)]
 # A point in time in a query string.
-Timestamp = Annotated[AwareDatetime, BeforeValidator(check_timestamp)]
+Timestamp = Annotated[
+    AwareDatetime, BeforeValidator(check_timestamp), AfterValidator(to_utc)
+]
 
 
 def require_one(schema: dict[str, Any]) -> None:
@@ -342,7 +358,7 @@ class PageQuery(BaseModel):
         Field(description="The order of the ids; `desc` begins with the newest user."),
     ] = "asc"
     id: Annotated[
-        Annotated[list[Id], Field(max_length=MAX_IDS)] | None,
+        Annotated[list[Id], Field(min_length=1, max_length=MAX_IDS)] | None,
         BeforeValidator(split_list),
         Field(description="Only the users with these ids, separated by commas."),
     ] = None
@@ -357,7 +373,7 @@ class PageQuery(BaseModel):
     search: Annotated[
         Annotated[
             str,
-            StringConstraints(max_length=MAX_LENGTH),
+            StringConstraints(min_length=1, max_length=MAX_LENGTH),
             AfterValidator(check_search),
         ]
         | None,

@@ -149,6 +149,25 @@ def test_period_excludes_its_limits(
     assert ids(client, **period) == [3]
 
 
+@pytest.mark.parametrize(
+    "created_after, expected",
+    [
+        ("2026-11-08T00:00:00Z", [9]),
+        ("2026-11-08t00:00:00.000000z", [9]),
+        ("2026-11-08T23:00:00+23:00", [9]),
+        ("2026-11-07T00:15:00-23:45", [9]),
+        ("9999-12-31T23:59:59Z", []),
+    ],
+)
+def test_times_may_have_every_offset(
+    client: FlaskClient,
+    users: list[dict[str, Any]],
+    created_after: str,
+    expected: list[int],
+) -> None:
+    assert ids(client, created_after=created_after) == expected
+
+
 def test_next_page_has_the_same_filters(
     client: FlaskClient, users: list[dict[str, Any]]
 ) -> None:

@@ -306,6 +306,7 @@ def test_list_with_an_invalid_host_header_returns_400(
         ("created_after=2026-11-01T00:00:00", "created_after"),
         ("created_after=2026-11-01T00:00:00+01:00", "created_after"),
         ("created_before=2026-13-01T00:00:00Z", "created_before"),
+        ("created_before=9999-12-31T23:59:59-00:01", "created_before"),
         ("order=ASC", "order"),
         ("count=true", "count"),
         ("limit=1&limit=2", "limit"),

@@ -13,6 +13,7 @@ import click
 from benchmarks import report
 from benchmarks.database import start_database_server
 from benchmarks.measure import Run, measure
+from benchmarks.plans import show_plans
 from benchmarks.profile import profile
 from benchmarks.servers import (
     QUERY_WORKLOADS,
@@ -296,6 +297,11 @@ def check_failures(runs: Sequence[Run]) -> None:
     help="Measure only this service, and each query of GET /users.",
 )
 @click.option(
+    "--plans",
+    is_flag=True,
+    help="Show how PostgreSQL executes each query of GET /users.",
+)
+@click.option(
     "--indexes",
     is_flag=True,
     help="Measure only this service, and writes without each of its indexes.",
@@ -310,6 +316,7 @@ def main(
     layers: bool,
     authentication: bool,
     queries: bool,
+    plans: bool,
     indexes: bool,
 ) -> None:
     """Measure the cost of a request here and in the peers, and print it as Markdown.
@@ -318,6 +325,10 @@ def main(
     """
     if layers:
         click.echo(profile(rounds * seconds, users))
+        return
+    if plans:
+        with start_database_server() as database_server:
+            click.echo(show_plans(database_server.create_database(users)))
         return
     if authentication or queries or indexes:
         if authentication:

@@ -17,14 +17,14 @@ from gevent.socket import socket
 from gunicorn.http import errors
 from gunicorn.http.message import Request
 from gunicorn.workers.ggevent import GeventWorker
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from project.config import Settings
 from project.server.connection import BODY_BLOCK, Awaited, ClientSocket
 from project.server.refusals import RefusalLog
 from project.server.request_queue import RequestQueue
-from project.web.errors import RETRY_AFTER
-from project.web.responses import json_response
+from project.web.error_codes import ErrorCode
+from project.web.errors import INTERNAL_ERROR, RETRY_AFTER, error_response
 
 # Seconds that idle connections stay open after SIGTERM. A client that uses its
 # connection in this time is answered with `Connection: close`.
@@ -170,6 +170,7 @@ class DrainingWorker(GeventWorker):
             503,
             "Too many connections from your address: close some, then try again.",
             {"Retry-After": str(RETRY_AFTER)},
+            ErrorCode.TOO_MANY_CONNECTIONS,
         )
         with suppress(OSError):
             client.shutdown(SHUT_WR)
@@ -184,9 +185,11 @@ class DrainingWorker(GeventWorker):
         """Serve a request, then discard what remains of its body.
 
         Raises:
+            RequestEntityTooLarge: see `check_expectation`.
             StopIteration: the connection has to be closed.
         """
         sock.start_request(req)
+        self.check_expectation(req)
         try:
             super().handle_request(listener_name, req, sock, addr)
         except StopIteration:
@@ -200,6 +203,19 @@ class DrainingWorker(GeventWorker):
             sock.linger()
             raise StopIteration
         sock.wait_for(Awaited.REQUEST, self.idle_timeout)
+
+    def check_expectation(self, req: Request) -> None:
+        """Check the size of a body that the client sends after `100 Continue` only.
+
+        gunicorn sends `100 Continue` before it calls the application.
+
+        Raises:
+            RequestEntityTooLarge: the application will refuse the body.
+        """
+        headers = dict(req.headers)
+        limit = self.wsgi.config["MAX_CONTENT_LENGTH"]
+        if "EXPECT" in headers and int(headers.get("CONTENT-LENGTH", 0)) > limit:
+            raise RequestEntityTooLarge()
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Start the graceful stop on SIGTERM."""
@@ -246,7 +262,7 @@ class DrainingWorker(GeventWorker):
             client.failure = client.failure or reason
             self.log_failure(client, addr[0] if addr else "")
         else:
-            status, message = 500, "Something went wrong on our side."
+            status, message = 500, INTERNAL_ERROR
             self.log.error("Error handling request", exc_info=exc)
         self.respond(client, status, message)
         client.linger()
@@ -257,11 +273,11 @@ class DrainingWorker(GeventWorker):
         status: int,
         message: str,
         headers: Mapping[str, str] | None = None,
+        code: ErrorCode | None = None,
     ) -> None:
-        """Send a response in the API's JSON shape before the connection is closed."""
-        response = json_response(
-            status, message, {"Connection": "close", **(headers or {})}
-        )
+        """Send an error in the API's JSON shape before the connection is closed."""
+        headers = {"Connection": "close", **(headers or {})}
+        response = error_response(status, message, headers, code)
         head = f"HTTP/1.1 {response.status}\r\n{response.headers}"
         # For example, the client may have closed the connection.
         with suppress(Exception):

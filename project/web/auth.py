@@ -8,6 +8,7 @@ from flask import Flask, Request, request
 from werkzeug.exceptions import MethodNotAllowed
 
 from project.config import ApiToken
+from project.web.error_codes import ErrorCode
 from project.web.errors import RETRY_AFTER, ApiError
 
 # Methods that change nothing.
@@ -25,6 +26,7 @@ class TokenMissing(ApiError):
     """The request has no bearer token."""
 
     status = 401
+    code = ErrorCode.TOKEN_MISSING
     message = "Send a token, with Authorization: Bearer <token>."
     headers = {"WWW-Authenticate": 'Bearer realm="users"'}
 
@@ -33,6 +35,7 @@ class TokenUnknown(ApiError):
     """The token is not one of API_TOKENS, and no valid access token."""
 
     status = 401
+    code = ErrorCode.TOKEN_INVALID
     message = "The token is not valid."
     headers = {"WWW-Authenticate": 'Bearer realm="users", error="invalid_token"'}
 
@@ -41,6 +44,7 @@ class TokenExpired(ApiError):
     """The token was valid until a date or time that has passed."""
 
     status = 401
+    code = ErrorCode.TOKEN_EXPIRED
     message = "The token has expired."
     headers = {
         "WWW-Authenticate": 'Bearer realm="users", error="invalid_token",'
@@ -52,6 +56,7 @@ class TokenReadOnly(ApiError):
     """The method needs a token that may write."""
 
     status = 403
+    code = ErrorCode.TOKEN_READ_ONLY
     message = "The token is limited to reading."
     headers = {"WWW-Authenticate": 'Bearer realm="users", error="insufficient_scope"'}
 
@@ -60,6 +65,7 @@ class ReadScopeMissing(ApiError):
     """The method needs an access token with the scope for reading."""
 
     status = 403
+    code = ErrorCode.SCOPE_MISSING
     message = "The token needs the scope users:read."
     headers = {
         "WWW-Authenticate": 'Bearer realm="users", error="insufficient_scope",'
@@ -71,6 +77,7 @@ class WriteScopeMissing(ApiError):
     """The method needs an access token with the scope for writing."""
 
     status = 403
+    code = ErrorCode.SCOPE_MISSING
     message = "The token needs the scope users:write."
     headers = {
         "WWW-Authenticate": 'Bearer realm="users", error="insufficient_scope",'
@@ -86,7 +93,7 @@ class IdentityProviderUnavailable(ApiError):
     """
 
     status = 503
-    code = "identity_provider_unavailable"
+    code = ErrorCode.IDENTITY_PROVIDER_UNAVAILABLE
     message = "The identity provider is not available: try again later."
 
     def __init__(self, retry_after: float = RETRY_AFTER) -> None:

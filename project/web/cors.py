@@ -1,10 +1,14 @@
 """CORS for the API (`CORS_ORIGINS`)."""
 
-from flask import Flask
+import re
+
+from flask import Flask, Response, request
 
 # The URLs of the API. The admin site and /docs only serve their own origin.
 RESOURCES = r"^/(ping|health|openapi\.json|users(/.*)?)$"
 PREFLIGHT_MAX_AGE = 600  # seconds
+
+IS_RESOURCE = re.compile(RESOURCES)
 
 
 def init_app(app: Flask) -> None:
@@ -21,4 +25,16 @@ def init_app(app: Flask) -> None:
         allow_headers=["Authorization", "Content-Type", "If-Match", "If-None-Match"],
         expose_headers=["ETag", "Link", "Location", "Retry-After", "X-Request-ID"],
         max_age=PREFLIGHT_MAX_AGE,
+        vary_header=False,
     )
+    app.after_request(vary_by_origin)
+
+
+def vary_by_origin(response: Response) -> Response:
+    """Tell caches that the headers depend on the origin, even if there is none.
+
+    Flask-CORS does that for some responses only.
+    """
+    if IS_RESOURCE.match(request.path):
+        response.vary.add("Origin")
+    return response

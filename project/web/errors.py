@@ -8,11 +8,12 @@ from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException
 
 from project.database.availability import explain_unavailable
-from project.web.responses import json_response
+from project.web.error_codes import ErrorCode, code_of_status
+from project.web.responses import PATCH_TYPES, json_response
 
 # The value of the Retry-After header of a 503, in seconds.
 RETRY_AFTER = 2
-UNAVAILABLE = "The database is not available: try again later."
+INTERNAL_ERROR = "Something went wrong on our side."
 
 log = logging.getLogger(__name__)
 
@@ -27,11 +28,11 @@ class ApiError(Exception):
         errors: the reason for each invalid field or parameter, by its name.
 
     Attributes:
-        code: identifies the error for programs, if it is set.
+        code: set by each subclass.
     """
 
     status = 400
-    code: str | None = None
+    code: ErrorCode
     message = ""
     headers: Mapping[str, str] | None = None
 
@@ -43,12 +44,14 @@ class ApiError(Exception):
 class InvalidPayload(ApiError):
     """The request body is not valid."""
 
+    code = ErrorCode.INVALID_PAYLOAD
     message = "Invalid payload."
 
 
 class InvalidQuery(ApiError):
     """A query parameter is unknown, repeated or out of range."""
 
+    code = ErrorCode.INVALID_QUERY
     message = "Invalid query."
 
 
@@ -56,7 +59,26 @@ class NotJson(ApiError):
     """The request body has another content type than JSON."""
 
     status = 415
+    code = ErrorCode.NOT_JSON
     message = "Send JSON, with Content-Type: application/json."
+
+
+class NotMergePatch(ApiError):
+    """The body of a PATCH request has a content type other than PATCH_TYPES."""
+
+    status = 415
+    code = ErrorCode.NOT_JSON
+    message = f"Send JSON, with Content-Type: {' or '.join(PATCH_TYPES)}."
+    headers = {"Accept-Patch": ", ".join(PATCH_TYPES)}
+
+
+class DatabaseUnavailable(ApiError):
+    """The database cannot be used now; see `explain_unavailable`."""
+
+    status = 503
+    code = ErrorCode.UNAVAILABLE
+    message = "The database is not available: try again later."
+    headers = {"Retry-After": str(RETRY_AFTER)}
 
 
 def init_app(app: Flask) -> None:
@@ -64,26 +86,47 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(Exception, handle_exception)
 
 
+def error_response(
+    status: int,
+    message: str,
+    headers: Mapping[str, str] | None = None,
+    code: ErrorCode | None = None,
+    errors: Mapping[str, str] | None = None,
+) -> Response:
+    """Return the response to an error.
+
+    Args:
+        code: by default, the one of the status.
+        errors: see `ApiError`.
+    """
+    members: dict[str, object] = {"code": code or code_of_status(status)}
+    if errors is not None:
+        members["errors"] = errors
+    return json_response(status, message, headers, **members)
+
+
+def respond(error: ApiError) -> Response:
+    """Return the response to an error of the API."""
+    return error_response(
+        error.status, error.message, error.headers, error.code, error.errors
+    )
+
+
 def handle_exception(error: Exception) -> Response:
     """Return the response to an exception. It never contains internal details."""
     if isinstance(error, ApiError):
-        details: dict[str, object] = {}
-        if error.code is not None:
-            details["code"] = error.code
-        if error.errors is not None:
-            details["errors"] = error.errors
-        return json_response(error.status, error.message, error.headers, **details)
+        return respond(error)
     if isinstance(error, HTTPException):
         return handle_http_exception(error)
     explanation = explain_unavailable(error)
     if explanation:
         log.error(explanation)
         database_failed.send(current_app, error=error)
-        return json_response(503, UNAVAILABLE, {"Retry-After": str(RETRY_AFTER)})
+        return respond(DatabaseUnavailable())
     if debugger_is_available():
         raise error
     log.exception("unexpected error")
-    return json_response(500, "Something went wrong on our side.")
+    return error_response(500, INTERNAL_ERROR)
 
 
 def debugger_is_available() -> bool:
@@ -110,4 +153,4 @@ def handle_http_exception(error: HTTPException) -> Response:
     headers = {
         name: value for name, value in error.get_headers() if name != "Content-Type"
     }
-    return json_response(error.code, error.description, headers)
+    return error_response(error.code, error.description or "", headers)

@@ -6,6 +6,7 @@ from functools import partial
 
 from flask import Flask, request
 
+from project.web.error_codes import ErrorCode
 from project.web.errors import ApiError
 
 # Load balancers and orchestrators probe these URLs under an IP address. Their responses
@@ -15,9 +16,17 @@ PROBE_PATHS = {"/ping", "/health"}
 PORT = re.compile(r":[0-9]+$")
 
 
+class InvalidHost(ApiError):
+    """The `Host` header is missing, repeated or malformed."""
+
+    code = ErrorCode.INVALID_HOST
+    message = "The Host header is not valid: send one, with the name of the service."
+
+
 class UntrustedHost(ApiError):
     """The host name of the request is not one of TRUSTED_HOSTS."""
 
+    code = ErrorCode.UNTRUSTED_HOST
     message = (
         "The service does not answer under this host name: use another one, or add it"
         " to TRUSTED_HOSTS."
@@ -25,13 +34,28 @@ class UntrustedHost(ApiError):
 
 
 def init_app(app: Flask) -> None:
-    """Refuse other host names if the configuration names the accepted ones."""
+    """Require a host name, and one of TRUSTED_HOSTS if the configuration has any."""
+    app.before_request(check_host_header)
     trusted = app.config["TRUSTED_HOSTS"] or app.config["DEFAULT_HOSTS"]
     # Flask's check, which reads the same setting, would also refuse the probes. It does
     # not accept capital letters and IPv6 addresses.
     app.config["TRUSTED_HOSTS"] = None
     if trusted:
         app.before_request(partial(check_host, trusted))
+
+
+def check_host_header() -> None:
+    """Check that the request has a valid host name. Only HTTP/1.0 requires none.
+
+    Raises:
+        InvalidHost: it has none.
+    """
+    environ = request.environ
+    if "HTTP_HOST" not in environ and environ["SERVER_PROTOCOL"] == "HTTP/1.1":
+        raise InvalidHost()
+    # Werkzeug returns an empty text for a malformed host.
+    if not request.host:
+        raise InvalidHost()
 
 
 def check_host(trusted: Collection[str]) -> None:

@@ -1,9 +1,9 @@
 """HTTPS for all requests except probes (`REQUIRE_HTTPS`)."""
 
 from flask import Flask, Response, redirect, request
-from werkzeug.exceptions import BadRequest
 from werkzeug.wrappers import Response as WerkzeugResponse
 
+from project.web.error_codes import ErrorCode
 from project.web.errors import ApiError
 from project.web.hosts import PROBE_PATHS
 
@@ -15,6 +15,7 @@ class HttpsRequired(ApiError):
     """The request was sent over plain HTTP."""
 
     status = 403
+    code = ErrorCode.HTTPS_REQUIRED
     message = "Send this request to the same URL with https://."
 
 
@@ -22,6 +23,7 @@ class TokenExposed(ApiError):
     """The request has credentials, which plain HTTP has exposed."""
 
     status = 403
+    code = ErrorCode.TOKEN_EXPOSED
     message = (
         "The token was sent without encryption, so others may have read it: replace it,"
         " and use https://."
@@ -42,7 +44,6 @@ def check_scheme() -> WerkzeugResponse | None:
         TokenExposed: the request has credentials. A redirect would hide the mistake,
             and the client would repeat it.
         HttpsRequired: the method may have a body, which must not be sent twice.
-        BadRequest: there is no valid host name to redirect to.
     """
     if request.is_secure or request.path in PROBE_PATHS:
         return None
@@ -50,8 +51,6 @@ def check_scheme() -> WerkzeugResponse | None:
         raise TokenExposed()
     if request.method not in ("GET", "HEAD"):
         raise HttpsRequired()
-    if not request.host:
-        raise BadRequest("The Host header is not valid.")
     return redirect(request.url.replace("http://", "https://", 1), 308)
 
 

@@ -9,12 +9,17 @@ from flask.typing import ResponseReturnValue
 from flask_restful import Api as RestfulApi
 from pydantic_core import to_jsonable_python
 
+from project.web.compression import compress
+
 # The data is personal: shared caches must not store it, and private ones must
 # revalidate it. `nosniff` stops a browser from guessing another content type.
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "private, no-cache",
 }
+
+# The content types of a PATCH request (RFC 7396 and RFC 5789).
+PATCH_TYPES = ("application/merge-patch+json", "application/json")
 
 
 class NoSessionInterface(SessionInterface):
@@ -35,7 +40,7 @@ class JsonFlask(Flask):
     def make_default_options_response(self) -> Response:
         """Return the methods of the requested URL in the `Allow` header."""
         default = super().make_default_options_response()
-        return json_response(headers={"Allow": default.headers["Allow"]})
+        return options_response(default.headers["Allow"])
 
 
 class Api(RestfulApi):
@@ -56,7 +61,7 @@ def json_response(
     headers: Mapping[str, str] | None = None,
     **members: object,
 ) -> Response:
-    """Return a JSON response in the JSend shape.
+    """Return a JSON response in the JSend shape, compressed if it is large.
 
     Args:
         status: the HTTP status code; the member `status` follows from it.
@@ -67,10 +72,25 @@ def json_response(
     if message is not None:
         body["message"] = message
     body.update(members)
-    return Response(
-        # pydantic serializes types that orjson does not know, such as Decimal.
-        orjson.dumps(body, to_jsonable_python, orjson.OPT_APPEND_NEWLINE),
+    # pydantic serializes types that orjson does not know, such as Decimal.
+    content = orjson.dumps(body, to_jsonable_python, orjson.OPT_APPEND_NEWLINE)
+    response = Response(
+        content,
         status,
         HEADERS if headers is None else {**HEADERS, **headers},
         content_type="application/json",
     )
+    compress(response, content)
+    return response
+
+
+def options_response(allow: str) -> Response:
+    """Return the response to OPTIONS.
+
+    Args:
+        allow: the methods of the URL, as in the header.
+    """
+    headers = {"Allow": allow}
+    if "PATCH" in allow:
+        headers["Accept-Patch"] = ", ".join(PATCH_TYPES)
+    return json_response(headers=headers)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from types import NoneType
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
@@ -24,11 +25,12 @@ from pydantic import (
     GetJsonSchemaHandler,
     StringConstraints,
     ValidationError,
+    WithJsonSchema,
     create_model,
 )
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import PydanticCustomError, core_schema
+from pydantic_core import PydanticCustomError, core_schema, from_json
 
 from project.api.users.characters import INVISIBLE, find_invisible
 from project.api.users.mailbox import fold_domain
@@ -42,6 +44,11 @@ MAX_ID = 2**63 - 1
 
 # The maximum number of ids in a query.
 MAX_IDS = 100
+
+# A list of ids. Only some numbers of 19 digits are ids, so the pattern excludes them.
+ID_LIST = rf"^[0-9]{{1,18}}(,[0-9]{{1,18}}){{0,{MAX_IDS - 1}}}$"
+# The maximum number of unknown members that an error names.
+MAX_UNKNOWN_MEMBERS = 10
 
 # A date and time with a time zone, as RFC 3339 defines it.
 TIMESTAMP = re.compile(
@@ -248,13 +255,6 @@ Timestamp = Annotated[
 ]
 
 
-def require_one(schema: dict[str, Any]) -> None:
-    """Add to a JSON Schema that at least one of its properties is required."""
-    alternatives = [{"required": [name]} for name in schema["properties"]]
-    # Client generators would read a bare anyOf as a choice between types.
-    schema["allOf"] = [{"anyOf": alternatives}]
-
-
 class Payload(BaseModel):
     """A request body. Types are strict; unknown members are ignored."""
 
@@ -272,7 +272,9 @@ class NewUser(Payload):
 class PartialPayload(Payload):
     """A request body of which at least one member is required."""
 
-    model_config = ConfigDict(json_schema_extra=require_one)
+    # JSON Schema can say that a known member is required, by `anyOf`. But generators of
+    # clients read that as a choice between types.
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
 
 # The names of the columns that clients can write.
@@ -314,7 +316,8 @@ UserChange = derive_payload(
     "UserChange",
     PartialPayload,
     required=[],
-    doc="The body of `PATCH /users/<id>`. A field that is omitted keeps its value.",
+    doc="The body of `PATCH /users/<id>`. A field that is omitted keeps its value; at"
+    " least one is required.",
 )
 
 # The definitions of the fields for create_model.
@@ -360,7 +363,12 @@ class PageQuery(BaseModel):
     id: Annotated[
         Annotated[list[Id], Field(min_length=1, max_length=MAX_IDS)] | None,
         BeforeValidator(split_list),
-        Field(description="Only the users with these ids, separated by commas."),
+        # Generated clients differ in how they send a list, but not a text.
+        WithJsonSchema({"type": "string", "pattern": ID_LIST}),
+        Field(
+            description=f"Only the users with these ids: up to {MAX_IDS}, separated by"
+            " commas.",
+        ),
     ] = None
     email: Annotated[
         Email | None,
@@ -463,24 +471,36 @@ def parse_payload(
     """Validate data with one of the validation methods of a Payload class.
 
     Raises:
-        InvalidPayload: the data is invalid, or contains no known member.
+        InvalidPayload: the data is invalid.
     """
     try:
-        payload = validate(data)
+        return validate(data)
     except ValidationError as error:
         raise InvalidPayload(field_errors(error)) from None
-    if not payload.model_fields_set:
-        raise InvalidPayload()
-    return payload
 
 
 def parse_body(schema: type[AnyPayload], body: bytes) -> AnyPayload:
     """Validate a JSON object.
 
     Raises:
-        InvalidPayload: it is invalid, or contains no known member.
+        InvalidPayload: it is invalid, or has no known member.
     """
-    return parse_payload(schema.model_validate_json, body)
+    payload = parse_payload(schema.model_validate_json, body)
+    if not payload.model_fields_set:
+        raise InvalidPayload(unknown_members(schema, from_json(body)))
+    return payload
+
+
+def unknown_members(
+    schema: type[BaseModel], members: Collection[str]
+) -> dict[str, str] | None:
+    """Return the reason for each member of an object that has no known one.
+
+    Returns:
+        At most MAX_UNKNOWN_MEMBERS reasons, or None if the object is empty.
+    """
+    reason = f"Unknown field: send at least one of {', '.join(schema.model_fields)}"
+    return dict.fromkeys(islice(members, MAX_UNKNOWN_MEMBERS), reason) or None
 
 
 def parse_query(arguments: Mapping[str, list[str]]) -> PageQuery:

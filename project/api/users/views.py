@@ -7,7 +7,6 @@ from flask import Blueprint, Response, request
 from flask.blueprints import BlueprintSetupState
 from flask_restful import Resource
 from werkzeug.exceptions import (
-    BadRequest,
     MethodNotAllowed,
     NotFound,
     RequestEntityTooLarge,
@@ -16,11 +15,12 @@ from werkzeug.exceptions import (
 from werkzeug.routing import BaseConverter, ValidationError
 
 from project.api.users import pages, queries, schemas
-from project.api.users.errors import UserNotFound
+from project.api.users.errors import UserNotFound, VersionExcluded
 from project.api.users.queries import VersionedUser
 from project.audit_log import record_user
-from project.web.errors import InvalidPayload, InvalidQuery, NotJson
-from project.web.responses import Api, json_response
+from project.web.errors import InvalidPayload, InvalidQuery, NotJson, NotMergePatch
+from project.web.etags import format_etag, is_excluded, parse_etags
+from project.web.responses import PATCH_TYPES, Api, json_response, options_response
 
 # Without a group, the commands are called `flask seed_db`, not `flask users seed_db`.
 users_blueprint = Blueprint("users", __name__, cli_group=None)
@@ -55,12 +55,15 @@ def json_body() -> bytes:
     """Return the JSON body of the request.
 
     Raises:
-        NotJson: the content type is not JSON.
+        NotJson, NotMergePatch: the content type is not JSON.
         InvalidPayload: the body is incomplete, or its chunks are malformed.
         RequestEntityTooLarge: the body exceeds MAX_CONTENT_LENGTH.
         RequestTimeout: the body has not arrived in time.
     """
-    if request.mimetype != "application/json":
+    if request.method == "PATCH":
+        if request.mimetype not in PATCH_TYPES:
+            raise NotMergePatch()
+    elif request.mimetype != "application/json":
         raise NotJson()
     try:
         body = request.get_data()
@@ -77,14 +80,22 @@ def json_body() -> bytes:
     return body
 
 
-def accepted_versions() -> list[str] | None:
-    """Return the versions in `If-Match`, or None if the request accepts any.
+def accepted_versions(user_id: int) -> list[str] | None:
+    """Return the versions of a user that the request may change, or None for any.
 
     Weak and malformed tags match no version, so that the request is rejected.
+
+    Raises:
+        UserNotFound, VersionExcluded: the request has `If-None-Match`, and there is no
+            user, or the user has a version that it excludes.
     """
-    if "If-Match" not in request.headers or request.if_match.star_tag:
+    excluded = request.environ.get("HTTP_IF_NONE_MATCH")
+    if excluded and is_excluded(queries.get(user_id).version, excluded):
+        raise VersionExcluded()
+    accepted = request.environ.get("HTTP_IF_MATCH", "*")
+    if accepted.strip() == "*":
         return None
-    return list(request.if_match.as_set())
+    return parse_etags(accepted, weak=False)
 
 
 def user_response(
@@ -94,20 +105,14 @@ def user_response(
     location: str | None = None,
 ) -> Response:
     """Return a response with a user and its ETag."""
-    headers = {"ETag": f'"{user.version}"'}
+    headers = {"ETag": format_etag(user.version)}
     if location:
         headers["Location"] = location
     return json_response(status, message, headers, data=user.data)
 
 
 def next_url(after: int) -> str:
-    """Return the URL of the page that begins after an id.
-
-    Raises:
-        BadRequest: there is no valid host name for it.
-    """
-    if not request.host:
-        raise BadRequest("The Host header is not valid.")
+    """Return the URL of the page that begins after an id."""
     parameters = request.args.to_dict() | {"after": after}
     return f"{request.base_url}?{urlencode(parameters)}"
 
@@ -148,9 +153,9 @@ class User(Resource):
         """Show the user, or answer 304 if `If-None-Match` contains its version."""
         user = queries.get(user_id)
         response = user_response(user)
-        if "HTTP_IF_NONE_MATCH" in request.environ:
-            if request.if_none_match.contains_weak(user.version):
-                response.status_code = 304
+        if_none_match = request.environ.get("HTTP_IF_NONE_MATCH")
+        if if_none_match and is_excluded(user.version, if_none_match):
+            response.status_code = 304
         return response
 
     def put(self, user_id: int) -> Response:
@@ -165,13 +170,13 @@ class User(Resource):
         """Change the fields in the body, which has the schema."""
         payload = schemas.parse_body(schema, json_body())
         fields = payload.model_dump(exclude_unset=True)
-        user = queries.update(user_id, fields, accepted_versions())
+        user = queries.update(user_id, fields, accepted_versions(user_id))
         record_user("updated", user_id, request.remote_user)
         return user_response(user, message=f"{user_id} was updated!")
 
     def delete(self, user_id: int) -> Response:
         """Remove the user."""
-        email = queries.delete(user_id, accepted_versions())
+        email = queries.delete(user_id, accepted_versions(user_id))
         record_user("removed", user_id, request.remote_user)
         return json_response(message=f"{email} was removed!")
 
@@ -191,7 +196,7 @@ def handle_invalid_id() -> Response | None:
         return None
     if request.method == "OPTIONS":
         # A CORS preflight must succeed, or a script cannot read the 404 that follows.
-        return json_response(headers={"Allow": ", ".join(USER_METHODS)})
+        return options_response(", ".join(USER_METHODS))
     if request.method not in USER_METHODS:
         raise MethodNotAllowed(USER_METHODS)
     raise UserNotFound()

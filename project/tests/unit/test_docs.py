@@ -18,6 +18,7 @@ from devtools.settings_docs import ENV_EXAMPLE, render_env_example, replace_tabl
 from project import __version__, db
 from project.database import migrations
 from project.web import errors
+from project.web.error_codes import ErrorCode, code_of_status
 
 ROOT = Path(manage.__file__).parent
 PAGES = {
@@ -121,19 +122,29 @@ def test_every_operation_is_documented(test_app: Flask) -> None:
 
 
 def test_every_error_message_is_documented() -> None:
-    messages = {
-        *(error.message for error in iter_error_classes(errors.ApiError)),
+    documented = {
         *(
-            error.description
+            (error.status, error.code, error.message)
+            for error in iter_error_classes(errors.ApiError)
+        ),
+        *(
+            (error.code, code_of_status(error.code), error.description)
             for error in (
                 exceptions.NotFound,
                 exceptions.MethodNotAllowed,
                 exceptions.RequestEntityTooLarge,
             )
         ),
-        errors.UNAVAILABLE,
+        (500, ErrorCode.INTERNAL_ERROR, errors.INTERNAL_ERROR),
     }
-    assert [message for message in messages if f"| `{message}` |" not in API] == []
+    rows = [f"| {status} | `{code}` | `{text}` |" for status, code, text in documented]
+    assert [row for row in rows if row not in API] == []
+
+
+def test_every_error_code_of_the_api_is_documented() -> None:
+    only_in_the_admin_site = {ErrorCode.UNAUTHORIZED, ErrorCode.FORBIDDEN}
+    documented = set(re.findall(r"^\| [45]\d\d \| `(\w+)` \|", API, re.M))
+    assert documented == set(ErrorCode) - only_in_the_admin_site
 
 
 def test_every_management_command_is_documented(test_app: Flask) -> None:

@@ -29,7 +29,11 @@ PAIRS = [
     ("ﬁ@example.com", "FI@example.com"),
     ("a@日本語.example", "A@xn--wgv71a119e.example"),
 ]
-TAKEN = {"status": "fail", "message": "Sorry. That email already exists."}
+TAKEN = {
+    "status": "fail",
+    "message": "Sorry. That email already exists.",
+    "code": "email_taken",
+}
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)

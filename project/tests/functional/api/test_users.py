@@ -80,6 +80,7 @@ def test_post_taken_email_in_any_case_returns_400(
     assert response.get_json() == {
         "status": "fail",
         "message": "Sorry. That email already exists.",
+        "code": "email_taken",
     }
     assert usernames(client.get("/users")) == ["one"]
 
@@ -102,7 +103,11 @@ def test_missing_user_returns_404(
     add_user("ada", "ada@example.com")
     response = client.open(f"/users/{user_id}", method=method, json=ADA)
     assert response.status_code == 404
-    assert response.get_json() == {"status": "fail", "message": "User does not exist"}
+    assert response.get_json() == {
+        "status": "fail",
+        "message": "User does not exist",
+        "code": "user_not_found",
+    }
 
 
 def test_put_without_active_keeps_active(
@@ -158,14 +163,33 @@ def test_patch_changes_only_the_given_fields(
     assert response.get_json()["data"] == {**before, **change}
 
 
-@pytest.mark.parametrize("body", [{}, {"unknown": 1}, {"id": 5}], ids=str)
-def test_patch_without_a_known_field_returns_400(
-    client: FlaskClient, add_user: AddUser, body: dict[str, Any]
+@pytest.mark.parametrize(
+    "names", [["emial"], ["id", "nickname"], list(map(str, range(1000)))], ids=len
+)
+def test_patch_without_a_known_field_returns_400_and_names_the_fields(
+    client: FlaskClient, add_user: AddUser, names: list[str]
 ) -> None:
     add_user("ada", "ada@example.com")
-    response = client.patch("/users/1", json=body)
+    response = client.patch("/users/1", json=dict.fromkeys(names, 1))
     assert response.status_code == 400
-    assert response.get_json() == {"status": "fail", "message": "Invalid payload."}
+    body = response.get_json()
+    assert (body["message"], body["code"]) == ("Invalid payload.", "invalid_payload")
+    assert body["errors"].keys() <= set(names)
+    assert len(body["errors"]) == min(len(names), 10)
+    assert "send at least one of username, email" in body["errors"].popitem()[1]
+
+
+def test_patch_with_an_empty_object_returns_400(
+    client: FlaskClient, add_user: AddUser
+) -> None:
+    add_user("ada", "ada@example.com")
+    response = client.patch("/users/1", json={})
+    assert response.status_code == 400
+    assert response.get_json() == {
+        "status": "fail",
+        "message": "Invalid payload.",
+        "code": "invalid_payload",
+    }
 
 
 def test_delete_removes_the_user(client: FlaskClient, add_user: AddUser) -> None:
@@ -359,7 +383,24 @@ def test_conditional_write_of_a_stale_version_returns_412(
 
 
 @pytest.mark.parametrize(
-    "if_match, status", [("*", 200), ('W/"{}"', 412), ("", 412), ("?", 412)]
+    "if_match, status",
+    [
+        ("*", 200),
+        ('"{}"', 200),
+        (' "1" , "{}"', 200),
+        ('"{}-gzip"', 200),
+        ('W/"{}"', 412),
+        ('W/"{}", "1"', 412),
+        ("", 412),
+        ("?", 412),
+        # Malformed lists match nothing.
+        ("{}", 412),
+        ("'{}'", 412),
+        ('"{}', 412),
+        ('"1" "{}"', 412),
+        ('"{}", 1', 412),
+        ('*, "{}"', 412),
+    ],
 )
 def test_if_match_uses_the_strong_comparison(
     client: FlaskClient, add_user: AddUser, if_match: str, status: int
@@ -368,6 +409,74 @@ def test_if_match_uses_the_strong_comparison(
     version = client.get("/users/1").headers["ETag"].strip('"')
     headers = {"If-Match": if_match.format(version)}
     assert client.put("/users/1", json=ADA, headers=headers).status_code == status
+
+
+@pytest.mark.parametrize(
+    "if_none_match, status",
+    [
+        ("*", 304),
+        ('"{}"', 304),
+        ('W/"{}"', 304),
+        ('"1", W/"{}-gzip"', 304),
+        ("{}", 200),
+        ('"{}', 200),
+        ('"1"', 200),
+    ],
+)
+def test_if_none_match_uses_the_weak_comparison(
+    client: FlaskClient, add_user: AddUser, if_none_match: str, status: int
+) -> None:
+    add_user("ada", "ada@example.com")
+    version = client.get("/users/1").headers["ETag"].strip('"')
+    headers = {"If-None-Match": if_none_match.format(version)}
+    assert client.get("/users/1", headers=headers).status_code == status
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize(
+    "if_none_match, status", [("*", 412), ('"{}"', 412), ('"1"', 200), ("1", 200)]
+)
+def test_write_with_if_none_match_does_not_change_an_excluded_version(
+    client: FlaskClient,
+    add_user: AddUser,
+    method: str,
+    if_none_match: str,
+    status: int,
+) -> None:
+    add_user("grace", "grace@example.com")
+    etag = client.get("/users/1").headers["ETag"]
+    headers = {"If-None-Match": if_none_match.format(etag.strip('"'))}
+    response = client.open("/users/1", method=method, json=ADA, headers=headers)
+    assert response.status_code == status
+    if status == 412:
+        assert response.get_json()["code"] == "version_excluded"
+        assert client.get("/users/1").headers["ETag"] == etag
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
+def test_write_with_if_none_match_to_a_missing_user_returns_404(
+    client: FlaskClient, method: str
+) -> None:
+    headers = {"If-None-Match": "*"}
+    response = client.open("/users/1", method=method, json=ADA, headers=headers)
+    assert response.status_code == 404
+
+
+def test_patch_accepts_a_merge_patch(client: FlaskClient, add_user: AddUser) -> None:
+    add_user("ada", "ada@example.com")
+    patch, content_type = b'{"username": "countess"}', "application/merge-patch+json"
+    response = client.patch("/users/1", data=patch, content_type=content_type)
+    assert response.status_code == 200
+    assert response.get_json()["data"]["username"] == "countess"
+    put = client.put("/users/1", data=patch, content_type=content_type)
+    assert put.status_code == 415
+
+
+@pytest.mark.parametrize("url", ["/users/1", "/users/abc"])
+def test_options_lists_the_types_of_a_patch(client: FlaskClient, url: str) -> None:
+    types = "application/merge-patch+json, application/json"
+    assert client.options(url).headers["Accept-Patch"] == types
+    assert "Accept-Patch" not in client.options("/users").headers
 
 
 def test_if_match_on_a_missing_user_returns_404(client: FlaskClient) -> None:

@@ -220,6 +220,38 @@ def test_body_is_requested_with_100_continue(
     assert response.status == 201
 
 
+def test_large_body_is_refused_before_100_continue(url: str) -> None:
+    head = POST_HEAD % 70_000
+    with connect(url) as connection:
+        connection.sendall(head[:-2] + b"Expect: 100-continue\r\n\r\n")
+        assert_refused(connection, 413)
+
+
+def test_unknown_expectation_is_refused(url: str) -> None:
+    head = POST_HEAD % 10
+    with connect(url) as connection:
+        connection.sendall(head[:-2] + b"Expect: 200-ok\r\n\r\n")
+        assert_refused(connection, 417)
+
+
+@pytest.mark.parametrize(
+    "head, status",
+    [
+        (b"HTTP/1.1\r\n", 400),
+        (b"HTTP/1.1\r\nHost: users\r\nHost: users\r\n", 400),
+        (b"HTTP/1.1\r\nHost:\r\n", 400),
+        (b"HTTP/1.1\r\nHost: users\r\n", 200),
+        (b"HTTP/1.0\r\n", 200),
+    ],
+)
+def test_request_needs_one_host(url: str, head: bytes, status: int) -> None:
+    with connect(url) as connection:
+        connection.sendall(b"GET /ping " + head + b"\r\n")
+        response, body = read_response(connection)
+    assert response.status == status
+    assert body["status"] == ("success" if status == 200 else "fail")
+
+
 def test_refused_body_is_read_so_that_the_client_gets_the_response(url: str) -> None:
     """http.client sends the whole body before it reads the response."""
     client = http.client.HTTPConnection(url.removeprefix("http://"), timeout=MAX_WAIT)

@@ -74,6 +74,7 @@ def test_write_with_a_read_only_token_returns_403(
     assert response.get_json() == {
         "status": "fail",
         "message": "The token is limited to reading.",
+        "code": "token_read_only",
     }
     assert 'error="insufficient_scope"' in response.headers["WWW-Authenticate"]
     page = client.get("/users", headers=authorization(READER)).get_json()["data"]
@@ -188,6 +189,7 @@ def test_expired_token_returns_401(client: FlaskClient, method: str) -> None:
     assert response.get_json() == {
         "status": "fail",
         "message": "The token has expired.",
+        "code": "token_expired",
     }
     assert response.headers["WWW-Authenticate"] == (
         'Bearer realm="users", error="invalid_token",'

@@ -172,8 +172,12 @@ def test_unsupported_media_type_returns_415(
     response = strict_client.open(
         url, method=method, data="username=ada", content_type=content_type
     )
-    message = "Send JSON, with Content-Type: application/json."
-    assert_refused(response, 415, message)
+    types = "application/json"
+    if method == "PATCH":
+        types = "application/merge-patch+json or application/json"
+    assert_refused(response, 415, f"Send JSON, with Content-Type: {types}.")
+    accepted = response.headers.get("Accept-Patch")
+    assert accepted == (types.replace(" or", ",") if method == "PATCH" else None)
 
 
 def test_json_media_type_may_have_a_charset(strict_client: FlaskClient) -> None:
@@ -263,7 +267,7 @@ def assert_unavailable(response: TestResponse) -> None:
     assert response.status_code == 503
     assert response.get_json()["status"] == "error"
     assert int(response.headers["Retry-After"]) > 0
-    assert set(response.get_json()) == {"status", "message"}
+    assert set(response.get_json()) == {"status", "message", "code"}
 
 
 @pytest.mark.parametrize(
@@ -386,7 +390,7 @@ def test_request_refused_by_gunicorn_has_the_same_shape(
     assert response.status == status
     assert response.headers["Content-Type"] == "application/json"
     assert body["status"] == ("fail" if status < 500 else "error")
-    assert set(body) == {"status", "message"}
+    assert set(body) == {"status", "message", "code"}
     assert "Client 127.0.0.1 sent an invalid request" in log_file.read_text()
     assert "secret" not in log_file.read_text()
 

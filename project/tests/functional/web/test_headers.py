@@ -73,6 +73,35 @@ def test_allowed_origin_may_read_responses(
     assert "Origin" in response.headers["Vary"]
 
 
+@pytest.mark.parametrize("origin", [None, ORIGIN, "https://evil.example"])
+def test_every_response_varies_by_origin(
+    cors_client: FlaskClient, add_user: AddUser, origin: str | None
+) -> None:
+    add_user("ada", "ada@example.com")
+    headers = {"Origin": origin} if origin else {}
+    for method, url in (
+        *(("GET", "/users"), ("GET", "/users/1"), ("GET", "/users/2")),
+        *(("OPTIONS", "/users"), ("DELETE", "/ping"), ("GET", "/openapi.json")),
+    ):
+        response = cors_client.open(url, method=method, headers=headers)
+        assert response.headers.getlist("Vary").count("Origin") == 1 or (
+            header_values(response, "Vary") == {"Accept-Encoding", "Origin"}
+        )
+    etag = cors_client.get("/users/1").headers["ETag"]
+    unchanged = cors_client.get("/users/1", headers=headers | {"If-None-Match": etag})
+    assert unchanged.status_code == 304
+    assert header_values(unchanged, "Vary") == {"Origin"}
+
+
+def test_public_api_varies_by_origin_too(
+    create_production_app: CreateProductionApp,
+) -> None:
+    client = create_production_app(CORS_ORIGINS="*").test_client()
+    response = client.get("/ping", headers={"Origin": ORIGIN})
+    assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
+    assert response.headers["Vary"] == "Origin"
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 def test_preflight_allows_writes_of_an_allowed_origin(
     cors_client: FlaskClient, method: str

@@ -114,7 +114,9 @@ def get(client: FlaskClient, token: str) -> TestResponse:
 
 def assert_refused(response: TestResponse, message: str = INVALID) -> None:
     assert response.status_code == 401
-    assert response.get_json() == {"status": "fail", "message": message}
+    body = response.get_json()
+    assert (body["status"], body["message"]) == ("fail", message)
+    assert body["code"] == ("token_expired" if message == EXPIRED else "token_invalid")
     assert 'error="invalid_token"' in response.headers["WWW-Authenticate"]
 
 
@@ -230,6 +232,7 @@ def test_token_without_the_scope_returns_403(
     assert response.get_json() == {
         "status": "fail",
         "message": f"The token needs the scope {scope}.",
+        "code": "scope_missing",
     }
     assert response.headers["WWW-Authenticate"] == (
         f'Bearer realm="users", error="insufficient_scope", scope="{scope}"'

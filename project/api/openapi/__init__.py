@@ -7,6 +7,8 @@ from pathlib import Path
 import orjson
 from flask import Blueprint, Response, abort, current_app, send_file
 
+from project.web.compression import compress
+
 openapi_blueprint = Blueprint("openapi", __name__)
 
 STATIC = Path(__file__).parent / "static"
@@ -50,7 +52,9 @@ def show_document() -> Response:
     """Return the OpenAPI document."""
     config = current_app.config
     body = openapi_json(secured=bool(config["API_TOKENS"] or config["OIDC_ISSUER"]))
-    return Response(body, headers=HEADERS, content_type="application/json")
+    response = Response(body, headers=HEADERS, content_type="application/json")
+    compress(response, body)
+    return response
 
 
 def send_with_headers(path: Path) -> Response:

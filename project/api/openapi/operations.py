@@ -3,60 +3,64 @@
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from project.api.openapi.parts import (
-    USER,
     Json,
     error_response,
     query_parameters,
     reference,
     request_body,
-    response,
     success,
 )
 from project.api.users import schemas
-from project.api.users.errors import EmailTaken, StaleVersion, UserNotFound
+from project.api.users.errors import (
+    EmailTaken,
+    StaleVersion,
+    UserNotFound,
+    VersionExcluded,
+)
 from project.web import auth, errors
-from project.web.errors import handle_exception
+from project.web.hosts import InvalidHost
 
 USER_ID = reference("parameters", "user_id")
 IF_MATCH = reference("parameters", "If-Match")
 IF_NONE_MATCH = reference("parameters", "If-None-Match")
 
-USER_SCHEMA = reference("schemas", "User")
-PAGE_SCHEMA: Json = {
-    "type": "object",
-    "required": ["users", "next", "after"],
-    "properties": {
-        "users": {"type": "array", "items": USER_SCHEMA},
-        "next": {"type": ["string", "null"], "format": "uri"},
-        "after": {"type": ["integer", "null"]},
-        "count": {"type": "integer", "description": "Present if it was requested."},
-    },
+# The user that the examples of request bodies create. Its optional fields have their
+# defaults, since these bodies contain only the required ones.
+USER = schemas.example(schemas.UserOut) | schemas.DEFAULTS
+PAGE = {
+    "users": [USER],
+    "next": "http://127.0.0.1:5000/users?limit=1&after=1",
+    "after": 1,
 }
-HEALTH_SCHEMA: Json = {
-    "type": "object",
-    "required": ["database"],
-    "properties": {"database": {"const": "up"}},
+
+# Responses by status.
+INVALID_HOST: Json = {
+    "400": error_response("The `Host` header is not valid.", host=InvalidHost())
 }
-NEXT_PAGE = "http://127.0.0.1:5000/users?limit=1&after=1"
-
-NO_DATABASE: Json = {"status": "error", "message": errors.UNAVAILABLE}
-NO_PROVIDER: Json = handle_exception(auth.IdentityProviderUnavailable()).get_json()
-
-
-def unavailable(description: str, **examples: Json) -> Json:
-    """Return the description of a 503 response, by its status."""
-    schema = reference("schemas", "Failure")
-    return {"503": response(description, schema, ("Retry-After",), **examples)}
-
-
-HEALTH_UNAVAILABLE = unavailable(
-    "The database is not available.", unavailable=NO_DATABASE
-)
-UNAVAILABLE = unavailable(
-    "The database is not available, or the provider that issued the token.",
-    unavailable=NO_DATABASE,
-    no_provider=NO_PROVIDER,
-)
+INVALID_QUERY: Json = {
+    "400": error_response(
+        "A parameter is unknown, repeated or out of range.",
+        invalid=errors.InvalidQuery({"limit": "Input should be a whole number"}),
+        host=InvalidHost(),
+    )
+}
+INVALID_BODY: Json = {
+    "400": error_response(
+        "The body is not valid, or another user has the address.",
+        invalid=errors.InvalidPayload({"email": "Input should be a valid string"}),
+        not_json=errors.InvalidPayload(),
+        taken=EmailTaken(),
+        host=InvalidHost(),
+    ),
+    "413": error_response(
+        "The body exceeds 64 KiB.", too_large=RequestEntityTooLarge()
+    ),
+    "415": error_response("The body is not JSON.", not_json=errors.NotJson()),
+}
+INVALID_PATCH: Json = {
+    **INVALID_BODY,
+    "415": error_response("The body is not JSON.", not_json=errors.NotMergePatch()),
+}
 UNAUTHORIZED: Json = {
     "401": error_response(
         "The token is missing or not valid.",
@@ -81,29 +85,13 @@ WRITE_FORBIDDEN: Json = {
         scope=auth.WriteScopeMissing(),
     )
 }
-INVALID_QUERY: Json = {
-    "400": error_response(
-        "A parameter is unknown, repeated or out of range.",
-        invalid=errors.InvalidQuery({"limit": "Input should be a whole number"}),
-    )
-}
-INVALID_BODY: Json = {
-    "400": error_response(
-        "The body is not valid, or another user has the address.",
-        invalid=errors.InvalidPayload({"email": "Input should be a valid string"}),
-        not_json=errors.InvalidPayload(),
-        taken=EmailTaken(),
-    ),
-    "413": error_response(
-        "The body exceeds 64 KiB.", too_large=RequestEntityTooLarge()
-    ),
-    "415": error_response("The body is not JSON.", not_json=errors.NotJson()),
-}
 NOT_FOUND: Json = {"404": error_response("No user has the id.", no_user=UserNotFound())}
 STALE: Json = {
     "412": error_response(
-        "The user has changed since the version in `If-Match`.",
+        "The user has changed since the version in `If-Match`, or `If-None-Match`"
+        " excludes its version.",
         stale=StaleVersion(),
+        excluded=VersionExcluded(),
     )
 }
 NOT_MODIFIED: Json = {
@@ -112,8 +100,29 @@ NOT_MODIFIED: Json = {
         "headers": {"ETag": reference("headers", "ETag")},
     }
 }
+HEALTH_UNAVAILABLE: Json = {
+    "503": error_response(
+        "The database is not available.",
+        ("Retry-After",),
+        unavailable=errors.DatabaseUnavailable(),
+    )
+}
+UNAVAILABLE: Json = {
+    "503": error_response(
+        "The database is not available, or the provider that issued the token.",
+        ("Retry-After",),
+        unavailable=errors.DatabaseUnavailable(),
+        no_provider=auth.IdentityProviderUnavailable(),
+    )
+}
 UPDATED: Json = {
-    "200": success("The changed user.", ("ETag",), "1 was updated!", USER_SCHEMA, USER)
+    "200": success(
+        "The changed user.",
+        "ChangedUserResponse",
+        ("ETag",),
+        message="1 was updated!",
+        data=USER,
+    )
 }
 
 # By method and path.
@@ -121,31 +130,31 @@ OPERATIONS: dict[tuple[str, str], Json] = {
     ("get", "/ping"): {
         "operationId": "ping",
         "summary": "Check whether the process answers",
-        "responses": {"200": success("It answers.", message="pong!")},
+        "description": "The database is not used: for probes of liveness.",
+        "responses": {
+            "200": success("It answers.", "MessageResponse", message="pong!"),
+            **INVALID_HOST,
+        },
     },
     ("get", "/health"): {
         "operationId": "health",
         "summary": "Check whether the database answers",
+        "description": "For probes of readiness.",
         "responses": {
-            "200": success(
-                "It answers.", data=HEALTH_SCHEMA, example={"database": "up"}
-            ),
+            "200": success("It answers.", "HealthResponse", data={"database": "up"}),
+            **INVALID_HOST,
             **HEALTH_UNAVAILABLE,
         },
     },
     ("get", "/users"): {
         "operationId": "listUsers",
         "summary": "List a page of users in the order of their ids",
-        "description": "`next` and the header `Link` contain the URL of the next page;"
-        " on the last page `next` is null.",
+        "description": "The filters can be combined. `next` and the header `Link`"
+        " contain the URL of the next page with the same filters, and `after` the"
+        " parameter that leads to it.",
         "parameters": query_parameters(schemas.PageQuery),
         "responses": {
-            "200": success(
-                "A page.",
-                ("Link",),
-                data=PAGE_SCHEMA,
-                example={"users": [USER], "next": NEXT_PAGE, "after": 1},
-            ),
+            "200": success("A page.", "UserPage", ("Link",), data=PAGE),
             **INVALID_QUERY,
             **UNAUTHORIZED,
             **READ_FORBIDDEN,
@@ -155,14 +164,15 @@ OPERATIONS: dict[tuple[str, str], Json] = {
     ("post", "/users"): {
         "operationId": "addUser",
         "summary": "Add a user",
+        "description": "The database assigns `id` and `created_date`.",
         "requestBody": request_body("NewUser", schemas.example(schemas.NewUser)),
         "responses": {
             "201": success(
                 "The user was added.",
+                "ChangedUserResponse",
                 ("ETag", "Location"),
-                f"{USER['email']} was added!",
-                USER_SCHEMA,
-                USER,
+                message=f"{USER['email']} was added!",
+                data=USER,
             ),
             **INVALID_BODY,
             **UNAUTHORIZED,
@@ -173,10 +183,13 @@ OPERATIONS: dict[tuple[str, str], Json] = {
     ("get", "/users/{user_id}"): {
         "operationId": "getUser",
         "summary": "Show a user",
+        "description": "`If-None-Match` with the `ETag` saves the body if the user has"
+        " not changed.",
         "parameters": [USER_ID, IF_NONE_MATCH],
         "responses": {
-            "200": success("The user.", ("ETag",), data=USER_SCHEMA, example=USER),
+            "200": success("The user.", "UserResponse", ("ETag",), data=USER),
             **NOT_MODIFIED,
+            **INVALID_HOST,
             **NOT_FOUND,
             **UNAUTHORIZED,
             **READ_FORBIDDEN,
@@ -185,7 +198,8 @@ OPERATIONS: dict[tuple[str, str], Json] = {
     },
     ("put", "/users/{user_id}"): {
         "operationId": "replaceUser",
-        "summary": "Replace a user; optional fields that are omitted keep their values",
+        "summary": "Replace a user",
+        "description": "Optional fields that are omitted keep their values.",
         "parameters": [USER_ID, IF_MATCH],
         "requestBody": request_body(
             "UserReplacement", schemas.example(schemas.UserReplacement)
@@ -202,14 +216,17 @@ OPERATIONS: dict[tuple[str, str], Json] = {
     },
     ("patch", "/users/{user_id}"): {
         "operationId": "changeUser",
-        "summary": "Change the fields in the body",
+        "summary": "Change some fields of a user",
+        "description": "A JSON merge patch (RFC 7396) with at least one field.",
         "parameters": [USER_ID, IF_MATCH],
         "requestBody": request_body(
-            "UserChange", schemas.example(schemas.UserChange, ["username"])
+            "UserChange",
+            schemas.example(schemas.UserChange, ["username"]),
+            is_patch=True,
         ),
         "responses": {
             **UPDATED,
-            **INVALID_BODY,
+            **INVALID_PATCH,
             **NOT_FOUND,
             **STALE,
             **UNAUTHORIZED,
@@ -220,11 +237,15 @@ OPERATIONS: dict[tuple[str, str], Json] = {
     ("delete", "/users/{user_id}"): {
         "operationId": "removeUser",
         "summary": "Remove a user",
+        "description": "The user cannot be restored.",
         "parameters": [USER_ID, IF_MATCH],
         "responses": {
             "200": success(
-                "The user was removed.", message=f"{USER['email']} was removed!"
+                "The user was removed.",
+                "MessageResponse",
+                message=f"{USER['email']} was removed!",
             ),
+            **INVALID_HOST,
             **NOT_FOUND,
             **STALE,
             **UNAUTHORIZED,

@@ -6,8 +6,8 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
 from pydantic_core import core_schema
 
-from project.api.users import schemas
 from project.web.errors import handle_exception
+from project.web.responses import PATCH_TYPES
 
 Json: TypeAlias = dict[str, Any]
 
@@ -35,25 +35,31 @@ def json_schema(
     return TypeAdapter(model).json_schema(mode=mode, schema_generator=SchemaGenerator)
 
 
-REQUEST_MODELS: dict[str, type[BaseModel]] = {
-    "NewUser": schemas.NewUser,
-    "UserReplacement": schemas.UserReplacement,
-    "UserChange": schemas.UserChange,
-}
-SCHEMAS: dict[str, Json] = {
-    "User": json_schema(schemas.UserOut, mode="serialization"),
-    **{name: json_schema(model) for name, model in REQUEST_MODELS.items()},
-}
-
-
-# The user that the examples of request bodies create. Its optional fields have their
-# defaults, since these bodies contain only the required ones.
-USER = schemas.example(schemas.UserOut) | schemas.DEFAULTS
-
-
 def reference(kind: str, name: str) -> Json:
     """Return a reference to a component."""
     return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def envelope(**members: Json) -> Json:
+    """Return the JSON Schema of a 2xx response.
+
+    Args:
+        members: the schemas of its members except for `status`.
+    """
+    properties = {"status": {"type": "string", "const": "success"}, **members}
+    return {"type": "object", "required": [*properties], "properties": properties}
+
+
+def header(
+    description: str, example: object, type_: str = "string", required: bool = True
+) -> Json:
+    """Return the description of a response header."""
+    return {
+        "description": description,
+        "required": required,
+        "schema": {"type": type_},
+        "example": example,
+    }
 
 
 def query_parameters(model: type[BaseModel]) -> list[Json]:
@@ -63,42 +69,31 @@ def query_parameters(model: type[BaseModel]) -> list[Json]:
         # The first alternative of `… | None`: a parameter may be missing, not null.
         alternatives = schema.pop("anyOf", [{}])
         schema = alternatives[0] | schema
-        parameter = {
-            "name": name,
-            "in": "query",
-            "description": schema.pop("description"),
-            "schema": schema,
-        }
-        if schema["type"] == "array":
-            # The items are separated by commas.
-            parameter["explode"] = False
-        parameters.append(parameter)
+        parameters.append(
+            {
+                "name": name,
+                "in": "query",
+                "description": schema.pop("description"),
+                "schema": schema,
+            }
+        )
     return parameters
 
 
-def request_body(name: str, example: Json) -> Json:
+def request_body(name: str, example: Json, *, is_patch: bool = False) -> Json:
     """Return the description of a request body with the schema of a component."""
     content = {"schema": reference("schemas", name), "example": example}
-    return {"required": True, "content": {JSON: content}}
-
-
-def envelope(status: str, **members: Json) -> Json:
-    """Return the JSON Schema of a response.
-
-    Args:
-        status: the value of its `status`.
-        members: the schemas of the other members.
-    """
-    properties = {"status": {"const": status}, **members}
-    return {"type": "object", "required": [*properties], "properties": properties}
+    types = PATCH_TYPES if is_patch else (JSON,)
+    return {"required": True, "content": {type_: content for type_ in types}}
 
 
 def response(
-    description: str, schema: Json, headers: tuple[str, ...] = (), **examples: Json
+    description: str, schema: str, headers: tuple[str, ...] = (), **examples: Json
 ) -> Json:
     """Return the description of a response.
 
     Args:
+        schema: the name of a component.
         headers: the names of header components.
         examples: example bodies by name.
     """
@@ -107,7 +102,7 @@ def response(
         "headers": {name: reference("headers", name) for name in headers},
         "content": {
             JSON: {
-                "schema": schema,
+                "schema": reference("schemas", schema),
                 "examples": {name: {"value": body} for name, body in examples.items()},
             }
         },
@@ -115,39 +110,27 @@ def response(
 
 
 def success(
-    description: str,
-    headers: tuple[str, ...] = (),
-    message: str | None = None,
-    data: Json | None = None,
-    example: Json | None = None,
+    description: str, schema: str, headers: tuple[str, ...] = (), **members: object
 ) -> Json:
     """Return the description of a 2xx response.
 
     Args:
-        message: an example of the message, if there is one.
-        data: the JSON Schema of the data, if there is any.
-        example: an example of the data.
+        schema, headers: see `response`.
+        members: examples of the members except for `status`.
     """
-    members: Json = {}
-    body: Json = {"status": "success"}
-    if message:
-        members["message"] = {"type": "string"}
-        body["message"] = message
-    if data:
-        members["data"] = data
-        body["data"] = example
-    return response(description, envelope("success", **members), headers, done=body)
+    return response(description, schema, headers, done={"status": "success", **members})
 
 
 def error_response(
     description: str, headers: tuple[str, ...] = (), **errors: Exception
 ) -> Json:
-    """Return the description of a 4xx response.
+    """Return the description of a 4xx or 5xx response.
 
     Args:
+        headers: see `response`.
         errors: exceptions by name; the examples are the responses to them.
     """
     examples = {
         name: handle_exception(error).get_json() for name, error in errors.items()
     }
-    return response(description, reference("schemas", "Refusal"), headers, **examples)
+    return response(description, "ErrorResponse", headers, **examples)

@@ -40,7 +40,7 @@ CODE_BLOCKS = [
         re.S | re.M,
     )
 ]
-TYPE, SCHEMA_FIELD, COLUMN, ENDPOINT, OPERATION = CODE_BLOCKS
+TYPE, SCHEMA_FIELD, COLUMN, ENDPOINT, OPERATION, SCHEMA = CODE_BLOCKS
 
 
 @dataclass
@@ -191,7 +191,7 @@ def test_documented_procedure_adds_a_field(
 ) -> None:
     schemas, models = (f"project/api/users/{name}.py" for name in ("schemas", "models"))
     for file in (schemas, models):
-        project_copy.insert(file, "from datetime import datetime", field.imports)
+        project_copy.insert(file, "from datetime import", field.imports)
     project_copy.insert(schemas, "Id = Annotated", field.type_definition)
     project_copy.insert(schemas, "active: Active = True", field.schema_field)
     project_copy.insert(models, "created_date: Mapped", field.column)
@@ -225,6 +225,8 @@ def test_documented_endpoint_works_next_to_user_ids(project_copy: ProjectCopy) -
     views.write_text(f"{views.read_text()}\n\n{ENDPOINT}")
     operations = "project/api/openapi/operations.py"
     project_copy.insert(operations, '("post", "/users"): {', OPERATION)
+    components = "project/api/openapi/components.py"
+    project_copy.insert(components, '"ErrorResponse": {', SCHEMA)
     requests = [
         ("GET", "/openapi.json"),
         ("GET", "/users/example_count"),

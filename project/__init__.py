@@ -17,7 +17,7 @@ from project.config import METRICS_DIR_VARIABLE, load_config
 from project.database import commands as database_commands
 from project.database.engines import sqlalchemy_settings
 from project.database.schema import check_test_database
-from project.web import auth, cors, errors, hosts, https, request_log
+from project.web import auth, cors, errors, hosts, https, request_log, static_files
 from project.web.responses import JsonFlask
 
 __version__ = "1.0.0"
@@ -68,8 +68,10 @@ def create_app(config: type | str | Mapping[str, object] | None = None) -> Flask
     from project.api.health import health_blueprint
     from project.api.openapi import openapi_blueprint
     from project.api.ping import ping_blueprint
+    from project.api.root import root_blueprint
     from project.api.users import users_blueprint
 
+    app.register_blueprint(root_blueprint)
     app.register_blueprint(ping_blueprint)
     app.register_blueprint(health_blueprint)
     app.register_blueprint(users_blueprint)
@@ -83,6 +85,7 @@ def create_app(config: type | str | Mapping[str, object] | None = None) -> Flask
         from project.api.users.models import User
 
         init_admin(app, settings, UsersAdminView(User, db, name="Users"), read_counts)
+    static_files.init_app(app)
     # A command line creates the application.
     if click.get_current_context(silent=True):
         from project import cli

@@ -5,7 +5,7 @@ import re
 from flask import Flask, Response, request
 
 # The URLs of the API. The admin site and /docs only serve their own origin.
-RESOURCES = r"^/(ping|health|openapi\.json|users(/.*)?)$"
+RESOURCES = r"^/(ping|health|openapi\.json|users(/.*)?)?$"
 PREFLIGHT_MAX_AGE = 600  # seconds
 
 IS_RESOURCE = re.compile(RESOURCES)

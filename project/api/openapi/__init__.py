@@ -5,20 +5,23 @@ from importlib.resources import files
 from pathlib import Path
 
 import orjson
-from flask import Blueprint, Response, abort, current_app, send_file
+from flask import Blueprint, Response, current_app, redirect, render_template, request
+from werkzeug.wrappers import Response as WerkzeugResponse
 
 from project.web.compression import compress
+from project.web.static_files import StaticView
 
-openapi_blueprint = Blueprint("openapi", __name__)
+openapi_blueprint = Blueprint("openapi", __name__, template_folder="templates")
 
 STATIC = Path(__file__).parent / "static"
 SWAGGER_UI = Path(str(files("flask_swagger_ui"))) / "dist"
-# The folder of each file that the page loads.
+# The files that the page loads.
 ASSETS = {
-    "docs.js": STATIC,
-    "swagger-ui.css": SWAGGER_UI,
-    "swagger-ui-bundle.js": SWAGGER_UI,
-    "favicon-32x32.png": SWAGGER_UI,
+    "docs.css": STATIC / "docs.css",
+    "docs.js": STATIC / "docs.js",
+    "swagger-ui.css": SWAGGER_UI / "swagger-ui.css",
+    "swagger-ui-bundle.js": SWAGGER_UI / "swagger-ui-bundle.js",
+    "favicon-32x32.png": SWAGGER_UI / "favicon-32x32.png",
 }
 # The page loads files and sends requests only to this service. Framing is forbidden.
 CONTENT_SECURITY_POLICY = (
@@ -28,9 +31,16 @@ CONTENT_SECURITY_POLICY = (
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-cache",
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
 }
+
+
+@openapi_blueprint.after_request
+def add_headers(response: Response) -> Response:
+    """Add the security headers, and let caches ask whether the page has changed."""
+    response.headers.update(HEADERS)
+    response.headers.setdefault("Cache-Control", "no-cache")
+    return response
 
 
 @cache
@@ -52,27 +62,28 @@ def show_document() -> Response:
     """Return the OpenAPI document."""
     config = current_app.config
     body = openapi_json(secured=bool(config["API_TOKENS"] or config["OIDC_ISSUER"]))
-    response = Response(body, headers=HEADERS, content_type="application/json")
+    response = Response(body, content_type="application/json")
     compress(response, body)
-    return response
-
-
-def send_with_headers(path: Path) -> Response:
-    """Return a file with the headers of the page."""
-    response = send_file(path)
-    response.headers.update(HEADERS)
     return response
 
 
 @openapi_blueprint.get("/docs")
 def show_page() -> Response:
     """Return the page."""
-    return send_with_headers(STATIC / "docs.html")
+    body = render_template("docs.html").encode()
+    response = Response(body, content_type="text/html; charset=utf-8")
+    response.add_etag()
+    compress(response, body)
+    response.make_conditional(request)
+    return response
 
 
-@openapi_blueprint.get("/docs/<name>", endpoint="static")
-def show_asset(name: str) -> Response:
-    """Return a file that the page loads."""
-    if name not in ASSETS:
-        abort(404)
-    return send_with_headers(ASSETS[name] / name)
+@openapi_blueprint.get("/docs/")
+def redirect_to_page() -> WerkzeugResponse:
+    """Redirect to the page, whose URL has no slash at the end."""
+    return redirect("/docs", 308)
+
+
+openapi_blueprint.add_url_rule(
+    "/docs/<filename>", "static", StaticView(ASSETS.get), methods=["GET"]
+)

@@ -42,6 +42,21 @@ SCHEMAS: dict[str, Json] = {
             },
         },
     },
+    "LinksResponse": envelope(data=reference("schemas", "Links")),
+    "Links": {
+        "description": "Paths of this service.",
+        "type": "object",
+        "required": ["users", "docs", "openapi"],
+        "properties": {
+            "users": {"type": "string"},
+            "docs": {"type": "string"},
+            "openapi": {"type": "string"},
+            "admin": {
+                "description": "Absent if there is no admin site.",
+                "type": "string",
+            },
+        },
+    },
     "MessageResponse": envelope(message=MESSAGE),
     "HealthResponse": envelope(data=reference("schemas", "Health")),
     "Health": {

@@ -127,6 +127,19 @@ UPDATED: Json = {
 
 # By method and path.
 OPERATIONS: dict[tuple[str, str], Json] = {
+    ("get", "/"): {
+        "operationId": "listLinks",
+        "summary": "Show where the parts of the service are",
+        "description": "Browsers get a page.",
+        "responses": {
+            "200": success(
+                "The paths.",
+                "LinksResponse",
+                data={"users": "/users", "docs": "/docs", "openapi": "/openapi.json"},
+            ),
+            **INVALID_HOST,
+        },
+    },
     ("get", "/ping"): {
         "operationId": "ping",
         "summary": "Check whether the process answers",

@@ -62,6 +62,24 @@ def test_page_without_token_shows_401(url: str, browser_page: Page) -> None:
     assert "Authorization: Bearer" in text
 
 
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1440, 390])
+def test_page_has_a_heading_before_its_scripts_run(
+    url: str, browser_page: Page, width: int
+) -> None:
+    browser_page.set_viewport_size({"width": width, "height": 844})
+    browser_page.route("**/*.js?v=*", lambda route: route.abort())
+    browser_page.goto(f"{url}/docs")
+    assert browser_page.get_by_role("heading", level=1).inner_text() == "Users: the API"
+    browser_page.get_by_role("link", name="/openapi.json").click()
+    browser_page.wait_for_url("**/openapi.json")
+
+
+def test_url_with_a_slash_redirects_to_the_page(client: FlaskClient) -> None:
+    response = client.get("/docs/")
+    assert (response.status_code, response.location) == (308, "/docs")
+
+
 @pytest.mark.parametrize("path", ["/docs", *(f"/docs/{name}" for name in ASSETS)])
 def test_page_and_its_files_have_security_headers_and_etag(
     client: FlaskClient, path: str

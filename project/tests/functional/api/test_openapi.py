@@ -18,7 +18,7 @@ from project.api.users.schemas import WRITABLE_FIELDS, NewUser, is_nullable
 from project.tests.types import AddUser, CreateProductionApp
 
 # Pages for people and endpoints for monitoring are not part of the API.
-NOT_DOCUMENTED = re.compile(r"/(docs|openapi\.json|admin|metrics)(/|$)")
+NOT_DOCUMENTED = re.compile(r"/(docs|files|openapi\.json|admin|metrics)(/|$)")
 DOCUMENT = document.build(secured=True)
 TOKENS = {
     "writer": "a-token-that-may-write",

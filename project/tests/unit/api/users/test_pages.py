@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from project import db
 from project.api.users import pages
@@ -63,22 +63,27 @@ def combinations() -> Iterator[dict[str, str]]:
             yield filters | position
 
 
-def explain(engine: Engine, statement: str, parameters: dict[str, Any]) -> Any:
-    """Execute a statement and return its plan, with the blocks that it has read."""
+def count_blocks(
+    connection: Connection, statement: str, parameters: dict[str, Any]
+) -> int:
+    """Execute a statement and return the number of blocks that it has read."""
     explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}"
-    with engine.connect() as connection:
+    # The first execution on a connection also reads PostgreSQL's catalog.
+    for _ in range(2):
         result = connection.exec_driver_sql(explain, parameters).scalar_one()
-    return (json.loads(result) if isinstance(result, str) else result)[0]["Plan"]
+    plan = (json.loads(result) if isinstance(result, str) else result)[0]["Plan"]
+    blocks: int = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+    return blocks
 
 
 @pytest.mark.parametrize("limit", [1, 10])
 def test_page_of_each_combination_reads_few_blocks(engine: Engine, limit: int) -> None:
     too_many = {}
-    for arguments in combinations():
-        query = parse_query({name: [value] for name, value in arguments.items()})
-        query.limit = limit
-        plan = explain(engine, *pages.page_statement(query))
-        blocks = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
-        if blocks > MAX_BLOCKS:
-            too_many[str(arguments)] = blocks
+    with engine.connect() as connection:
+        for arguments in combinations():
+            query = parse_query({name: [value] for name, value in arguments.items()})
+            query.limit = limit
+            blocks = count_blocks(connection, *pages.page_statement(query))
+            if blocks > MAX_BLOCKS:
+                too_many[str(arguments)] = blocks
     assert not too_many

@@ -8,6 +8,7 @@ import orjson
 from flask import Blueprint, Response, current_app, redirect, render_template, request
 from werkzeug.wrappers import Response as WerkzeugResponse
 
+from project import __version__
 from project.web.compression import compress
 from project.web.static_files import StaticView
 
@@ -70,7 +71,7 @@ def show_document() -> Response:
 @openapi_blueprint.get("/docs")
 def show_page() -> Response:
     """Return the page."""
-    body = render_template("docs.html").encode()
+    body = render_template("docs.html", version=__version__).encode()
     response = Response(body, content_type="text/html; charset=utf-8")
     response.add_etag()
     compress(response, body)

@@ -4,6 +4,8 @@ SwaggerUIBundle({
   dom_id: "#api",
   deepLinking: true,
   tryItOutEnabled: true,
+  // The schemas are folded, because rendering them takes long on a phone.
+  defaultModelsExpandDepth: 0,
   // Otherwise Swagger UI sends the document to an external validator.
   validatorUrl: null,
 });

@@ -32,7 +32,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import PydanticCustomError, core_schema, from_json
 
-from project.api.users.characters import INVISIBLE, find_invisible
+from project.api.users.characters import INVISIBLE_BMP, find_invisible
 from project.api.users.mailbox import fold_domain
 from project.api.users.search import parse_words
 from project.web.errors import InvalidPayload, InvalidQuery
@@ -62,7 +62,7 @@ PLAIN_EMAIL = re.compile(
 )
 # White space, the characters that are not allowed in a text, and the others.
 SPACE = r"\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
-NOT_ALLOWED = rf"\x00-\x1f\x7f-\x9f{INVISIBLE}"
+NOT_ALLOWED = rf"\x00-\x1f\x7f-\x9f{INVISIBLE_BMP}"
 NOT_SPACE = rf"[^{NOT_ALLOWED}{SPACE}]"
 
 # Accept reserved domains such as `.test`: the syntax of these addresses is valid.
@@ -212,7 +212,8 @@ class TrimmedText:
         """Return the JSON Schema.
 
         JSON Schema cannot trim, so the pattern allows white space around the text. It
-        accepts no joiners (U+200C, U+200D), whose context it cannot check.
+        accepts no joiners (U+200C, U+200D), whose context it cannot check, and all
+        characters beyond U+FFFF.
         """
         text = NOT_SPACE
         if self.max_length > 1:

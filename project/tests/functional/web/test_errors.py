@@ -211,9 +211,7 @@ def test_oversized_chunked_body_returns_413(strict_client: FlaskClient) -> None:
     assert strict_client.get("/users").get_json()["data"]["users"] == []
 
 
-@pytest.mark.parametrize(
-    "url", ["/", "/nowhere", "/users/", "/users/1/x", "//users", "/static/x"]
-)
+@pytest.mark.parametrize("url", ["/nowhere", "/users/", "/users/1/x", "/static/x"])
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS"])
 def test_unknown_url_returns_404(
     strict_client: FlaskClient, url: str, method: str
@@ -226,6 +224,7 @@ def test_unknown_url_returns_404(
 @pytest.mark.parametrize(
     "method, url, allowed",
     [
+        ("POST", "/", {"GET", "HEAD", "OPTIONS"}),
         ("POST", "/ping", {"GET", "HEAD", "OPTIONS"}),
         ("DELETE", "/users", {"GET", "HEAD", "OPTIONS", "POST"}),
         ("POST", "/users/1", {"GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"}),

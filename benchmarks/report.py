@@ -20,6 +20,7 @@ WORKLOAD_LABELS = {
     "put": "PUT",
     "email": "a page by e-mail",
     "mix": "a mix, 90 % reads",
+    "compressed": "a page of 100, compressed",
     "newest": "`order=desc`",
     "ids": "`id`, 100 ids",
     "username": "`username`, 1 user",

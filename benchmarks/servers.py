@@ -25,7 +25,7 @@ READ_WORKLOADS = ("ping", "one", "page")
 WORKLOADS = (*READ_WORKLOADS, "post", "put", "email", "mix")
 # A page, and the queries that are compared with it.
 QUERY_WORKLOADS = (
-    *("page", "newest", "ids", "email", "username", "inactive", "period"),
+    *("page", "compressed", "newest", "ids", "email", "username", "inactive", "period"),
     *("search", "search_two_words", "search_one_word", "all_filters"),
     *("estimated", "exact"),
 )

@@ -3,6 +3,7 @@
 -- addresses of this run unique.
 
 local JSON = { ["Content-Type"] = "application/json" }
+local GZIP = { ["Accept-Encoding"] = "gzip" }
 local workloads = {}
 local emails = {}
 local users, tag, workload
@@ -43,8 +44,8 @@ end
 
 -- Queries of `GET /users`. All pages have up to 100 users.
 
-local function query(parameters)
-  return wrk.format("GET", "/users?" .. parameters)
+local function query(parameters, headers)
+  return wrk.format("GET", "/users?" .. parameters, headers)
 end
 
 local function position()
@@ -55,6 +56,8 @@ end
 local function username()
   return emails[math.random(#emails)]:match("^[^@]*")
 end
+
+function workloads.compressed() return query("limit=100" .. position(), GZIP) end
 
 function workloads.ids()
   local ids = {}

@@ -213,9 +213,10 @@ class DrainingWorker(GeventWorker):
             RequestEntityTooLarge: the application will refuse the body.
         """
         headers = dict(req.headers)
-        limit = self.wsgi.config["MAX_CONTENT_LENGTH"]
-        if "EXPECT" in headers and int(headers.get("CONTENT-LENGTH", 0)) > limit:
-            raise RequestEntityTooLarge()
+        if "EXPECT" in headers:
+            limit = self.wsgi.config["MAX_CONTENT_LENGTH"]
+            if int(headers.get("CONTENT-LENGTH", 0)) > limit:
+                raise RequestEntityTooLarge()
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Start the graceful stop on SIGTERM."""

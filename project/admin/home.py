@@ -1,18 +1,12 @@
 """The admin site's home page."""
 
 from collections.abc import Callable
-from typing import NamedTuple, TypedDict
+from typing import TypedDict
 
 from flask_admin import AdminIndexView, expose
 
+from project.admin.formatting import Count
 from project.admin.security import AdminSecurityMixin
-
-
-class Count(NamedTuple):
-    """A number of rows, which may be an estimate."""
-
-    number: int
-    is_exact: bool
 
 
 class Counts(TypedDict):
@@ -27,6 +21,8 @@ class HomeView(AdminSecurityMixin, AdminIndexView):
 
     def __init__(self, read_counts: Callable[[], Counts]) -> None:
         super().__init__()
+        # The files of Flask-Admin's own templates, which this site does not use.
+        self.static_folder = None
         self.read_counts = read_counts
 
     @expose("/")

@@ -30,9 +30,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
-        # Bootstrap's style sheet contains images as data URLs.
-        "img-src 'self' data:",
-        "font-src 'self'",
+        "img-src 'self'",
         "connect-src 'self'",
         "form-action 'self'",
         "base-uri 'none'",
@@ -45,9 +43,9 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
-# Endpoints that need no login.
-PUBLIC_ENDPOINTS = ("admin.static", "admin.login")
-# The maximum size of their request bodies in bytes. Parsing a form of 64 KiB with
+# The endpoint that needs no login.
+LOGIN_ENDPOINT = "admin.login"
+# The maximum size of its request body in bytes. Parsing a form of 64 KiB with
 # thousands of fields would take as long as a hundred other requests.
 MAX_PUBLIC_BODY = 4 * 1024
 # Endpoints whose POST changes no user.
@@ -96,7 +94,7 @@ def load_operator() -> CurrentOperator | None:
 
 def check_login() -> WerkzeugResponse | None:
     """Redirect anonymous GET requests to the login page; reject others with 401."""
-    if request.endpoint in PUBLIC_ENDPOINTS:
+    if request.endpoint == LOGIN_ENDPOINT:
         request.max_content_length = MAX_PUBLIC_BODY
         return None
     if operator := load_operator():
@@ -163,9 +161,8 @@ def is_admin_url(url: str) -> bool:
 
 
 def add_headers(response: Response) -> Response:
-    """Add the security headers to a page; static files need none."""
-    if request.endpoint != "admin.static":
-        response.headers.update(HEADERS)
+    """Add the security headers to a page."""
+    response.headers.update(HEADERS)
     return response
 
 
@@ -190,5 +187,10 @@ def handle_admin_exception(error: Exception) -> Response:
     else:
         home = current_app.extensions["admin"][0].index_view
         response.mimetype = "text/html"
-        response.set_data(home.render("admin_site/error.html", error=message))
+        page = home.render(
+            "admin_site/error.html",
+            error=message,
+            is_refused=response.status_code < 500,
+        )
+        response.set_data(page)
     return response

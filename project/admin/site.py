@@ -6,7 +6,7 @@ from flask import Blueprint, Flask, Request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_admin import Admin
 from flask_admin.base import BaseView
-from flask_admin.theme import Bootstrap4Theme
+from flask_admin.theme import Theme
 from flask_wtf.csrf import generate_csrf
 
 from project.admin.home import Counts, HomeView
@@ -47,6 +47,7 @@ def init_admin(
         from project.admin.login import HomeViewWithLogin
 
         home = HomeViewWithLogin
-    theme = Bootstrap4Theme(base_template="admin_site/base.html")
+    # All templates are in this package and in that of the view.
+    theme = Theme(folder="bootstrap4", base_template="admin_site/base.html")
     admin = Admin(app, name="Users service", index_view=home(read_counts), theme=theme)
     admin.add_view(view)

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from project.tests.node import find_node_modules
 from project.tests.requirements import skip_or_fail
 
 if TYPE_CHECKING:
@@ -23,6 +24,26 @@ OPTIONS = [
     # The pages must not load anything from another host.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
+
+
+def click_and_wait(page: Page, selector: str) -> None:
+    """Click an element and wait for the page that it opens."""
+    with page.expect_navigation():
+        page.click(selector)
+
+
+def assert_accessible(page: Page) -> None:
+    """Check a page with axe-core, and that it is not wider than the screen.
+
+    axe-core finds missing labels, low contrast, small targets and the like.
+    """
+    axe = find_node_modules() / "axe-core/axe.min.js"
+    page.evaluate(axe.read_text())
+    rules = page.evaluate("axe.run()")["violations"]
+    violations = {r["id"]: [node["target"] for node in r["nodes"]] for r in rules}
+    assert not violations, violations
+    overflow = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert overflow <= 0, f"the page is {overflow} pixels wider than the screen"
 
 
 @pytest.fixture(scope="session")

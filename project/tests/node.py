@@ -7,7 +7,7 @@ from pathlib import Path
 
 from project.tests.requirements import skip_or_fail
 
-PROGRAMS = Path(__file__).parent / "openapi"
+PROGRAMS = Path(__file__).parent / "npm"
 
 
 def find_node_modules() -> Path:

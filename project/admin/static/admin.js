@@ -1,28 +1,141 @@
 "use strict";
 
-// Flask-Admin's own event handlers are in attributes, which the Content Security Policy
-// of the pages does not allow.
+// What the pages of the admin site do beyond HTML. Without this script, all times are in
+// UTC, users are edited on a page of their own, and nothing else is missing.
 
-document.addEventListener("click", (event) => {
-  const link = event.target.closest("a");
-  if (!link) return;
-  // Links that are handled by a script.
-  if (/^(#|javascript:)/.test(link.getAttribute("href"))) event.preventDefault();
-  if (link.dataset.action) modelActions.execute(link.dataset.action);
+// Times in the time zone of the reader. The title has the time in UTC.
+const TIME_FORMAT = new Intl.DateTimeFormat(undefined, {
+  day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short",
+});
+for (const time of document.querySelectorAll("time")) {
+  time.title = time.textContent;
+  time.textContent = TIME_FORMAT.format(new Date(time.dateTime));
+}
+
+// Inputs of times. The server expects and returns them in UTC.
+const toInputValue = (date) => date.toISOString().slice(0, 16);
+const timeZone = TIME_FORMAT.formatToParts(new Date()).find((part) => part.type === "timeZoneName").value;
+for (const input of document.querySelectorAll("input[type=datetime-local]")) {
+  if (input.value) {
+    const date = new Date(`${input.value}Z`);
+    date.setMinutes(date.getMinutes() - date.getTimezoneOffset());
+    input.value = toInputValue(date);
+  }
+  document.querySelector(`label[for=${input.id}] .time-zone`).textContent = `(${timeZone})`;
+}
+document.addEventListener("formdata", ({ target, formData }) => {
+  for (const input of target.querySelectorAll("input[type=datetime-local]")) {
+    // Without an offset, a date and time is local.
+    if (input.value) formData.set(input.name, toInputValue(new Date(input.value)));
+  }
 });
 
+// Forms that ask before they are submitted, and before their input is lost.
+let hasUnsavedInput = document.querySelector("[data-is-changed]") !== null;
+document.addEventListener("input", ({ target }) => {
+  if (target.closest("[data-warn-unsaved]")) hasUnsavedInput = true;
+});
 document.addEventListener("submit", (event) => {
   const question = event.target.dataset.confirm;
   if (question && !confirm(question)) event.preventDefault();
+  else hasUnsavedInput = false;
+});
+window.addEventListener("beforeunload", (event) => {
+  if (hasUnsavedInput) event.preventDefault();
 });
 
-// The inline editor, which is loaded later, evaluates every value that looks like a list
-// or an object as JavaScript. A username may look so.
-$(() => {
-  if (!$.fn.editableutils) return;
-  $.fn.editableutils.getConfigData = ([link]) => {
-    const options = { ...link.dataset };
-    if (options.source) options.source = JSON.parse(options.source);
-    return options;
-  };
+// The first invalid field has the focus.
+document.querySelector("[aria-invalid]")?.focus();
+
+// The check box that selects all users of a page.
+const checkboxes = [...document.querySelectorAll("[name=rowid]")];
+document.querySelector("#select-page")?.addEventListener("change", ({ target }) => {
+  for (const checkbox of checkboxes) checkbox.checked = target.checked;
 });
+
+// Menus close when the reader goes on elsewhere.
+for (const menu of document.querySelectorAll(".menu")) {
+  document.addEventListener("click", ({ target }) => {
+    if (!menu.contains(target)) menu.open = false;
+  });
+  menu.addEventListener("keydown", ({ key }) => {
+    if (key !== "Escape" || !menu.open) return;
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  });
+}
+
+// Edits inside the list. At most one editor is open.
+let closeInlineEditor = () => {};
+
+function openInlineEditor(button) {
+  closeInlineEditor();
+  const { id, field, value, boolean } = button.dataset;
+  const cell = button.closest("td");
+  const shown = cell.querySelector(".value");
+  const form = document.createElement("form");
+  form.className = "inline-form";
+  const input = document.createElement(boolean === undefined ? "input" : "select");
+  for (const option of boolean === undefined ? [] : ["Yes", "No"]) input.add(new Option(option));
+  input.value = value;
+  input.dir = "auto";
+  input.setAttribute("aria-label", button.getAttribute("aria-label"));
+  const error = document.createElement("p");
+  error.id = "inline-error";
+  error.className = "field-error";
+  error.role = "alert";
+  const [saveButton, cancelButton] = ["Save", "Cancel"].map((label) => {
+    const element = document.createElement("button");
+    element.textContent = label;
+    return element;
+  });
+  cancelButton.type = "button";
+  form.append(input, saveButton, cancelButton, error);
+
+  function close() {
+    form.remove();
+    shown.hidden = button.hidden = false;
+    closeInlineEditor = () => {};
+  }
+
+  function closeAndReturnFocus() {
+    close();
+    button.focus();
+  }
+
+  async function submit(event) {
+    event.preventDefault();
+    // WTForms reads a missing check box as false.
+    const fields = { csrf_token: csrfToken, list_form_pk: id, [field]: boolean === undefined ? input.value : input.value === "Yes" ? "y" : "" };
+    let message = "The service did not answer: try again.";
+    try {
+      const response = await fetch("/admin/user/ajax/update/", {
+        method: "POST", body: new URLSearchParams(fields), headers: { "X-Requested-With": "XMLHttpRequest" },
+      });
+      message = await response.text();
+      if (response.ok) {
+        shown.textContent = button.dataset.value = input.value;
+        closeAndReturnFocus();
+        return;
+      }
+    } catch { /* The connection failed. */ }
+    error.textContent = message;
+    input.setAttribute("aria-invalid", "true");
+    input.setAttribute("aria-describedby", error.id);
+    input.focus();
+  }
+
+  form.addEventListener("submit", submit);
+  form.addEventListener("keydown", ({ key }) => key === "Escape" && closeAndReturnFocus());
+  cancelButton.addEventListener("click", closeAndReturnFocus);
+  shown.hidden = button.hidden = true;
+  cell.append(form);
+  input.focus();
+  closeInlineEditor = close;
+}
+
+const csrfToken = document.querySelector("[name=csrf_token]")?.value;
+for (const button of document.querySelectorAll(".inline-edit")) {
+  button.hidden = false;
+  button.addEventListener("click", () => openInlineEditor(button));
+}

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from flask_admin.model.widgets import XEditableWidget
 from flask_wtf import FlaskForm
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 from wtforms import BooleanField, Field, Form, HiddenField, StringField
 from wtforms.validators import Regexp, StopValidation
 
@@ -19,6 +19,12 @@ from project.api.users.schemas import (
     is_nullable,
 )
 
+# Messages that replace pydantic's, by the type of the error.
+MESSAGES = {
+    "string_too_short": "Fill in this field",
+    "string_too_long": "Use at most {max_length} characters",
+    "bool_parsing": "Enter yes or no",
+}
 # Labels that differ from the name of the field.
 LABELS = {"id": "ID", "email": "E-mail", "created_date": "Created"}
 
@@ -26,6 +32,14 @@ LABELS = {"id": "ID", "email": "E-mail", "created_date": "Created"}
 def label_of(name: str) -> str:
     """Return the label of a field for forms and tables."""
     return LABELS.get(name, name.replace("_", " ").capitalize())
+
+
+def describe_error(error: ErrorDetails) -> str:
+    """Return the reason for an invalid field, without the terms of programmers."""
+    message = error["msg"]
+    if plain := MESSAGES.get(error["type"]):
+        message = plain.format(**error.get("ctx", {}))
+    return message if message.endswith(".") else f"{message}."
 
 
 def pydantic_validator(field: FieldInfo) -> Callable[[Form, Field], None]:
@@ -46,34 +60,17 @@ def pydantic_validator(field: FieldInfo) -> Callable[[Form, Field], None]:
         try:
             form_field.data = adapter.validate_strings(text, strict=True)
         except ValidationError as error:
-            raise StopValidation(error.errors()[0]["msg"]) from None
+            raise StopValidation(describe_error(error.errors()[0])) from None
 
     return validate
 
 
-class BooleanSelectWidget(XEditableWidget):
-    """An inline editor with a select box for yes and no."""
-
-    def get_kwargs(self, field: Field, kwargs: dict[str, Any]) -> dict[str, Any]:
-        """Return the attributes of the link; the native select box fits its text."""
-        attributes: dict[str, Any] = super().get_kwargs(field, kwargs)
-        return attributes | {"data-type": "select"}
-
-
-def build_field(name: str, *, inline: bool = False, **options: Any) -> Field:
-    """Return the form field for a field of NewUser.
-
-    Args:
-        inline: whether it is edited inside the list.
-    """
+def build_field(name: str, **options: Any) -> Field:
+    """Return the form field for a field of NewUser."""
     field = NewUser.model_fields[name]
     # A check box cannot represent null.
     if is_boolean(field) and not is_nullable(field):
-        if inline:
-            options["widget"] = BooleanSelectWidget()
         return BooleanField(label_of(name), **options)
-    if inline:
-        options["widget"] = XEditableWidget()
     return StringField(label_of(name), [pydantic_validator(field)], **options)
 
 
@@ -103,6 +100,6 @@ InlineEditForm = build_form(
     "A row of the list. A request contains one of its fields.",
     {
         "list_form_pk": HiddenField(),
-        **{name: build_field(name, inline=True) for name in WRITABLE_FIELDS},
+        **{name: build_field(name) for name in WRITABLE_FIELDS},
     },
 )

@@ -1,30 +1,29 @@
-"""The users' pages in the admin site: list, forms, actions, export."""
+"""The users' pages in the admin site: list, details, forms, deletion, export."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import Any
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import sqlalchemy as sa
-from flask import flash, g, request
+from flask import Blueprint, flash, g, redirect, request
 from flask.typing import ResponseReturnValue
 from flask_admin import expose
-from flask_admin.actions import action
 from flask_admin.contrib.sqla import ModelView
-from flask_admin.contrib.sqla.filters import BooleanEqualFilter
+from flask_admin.helpers import get_redirect_target
 from flask_wtf import FlaskForm
 from pydantic_core import PydanticCustomError
 from sqlalchemy.orm import Query
+from werkzeug.exceptions import Forbidden
 
 from project import db
+from project.admin.formatting import Count, format_boolean, format_datetime
 from project.admin.security import AdminSecurityMixin
 from project.api.users import queries, schemas
-from project.api.users.admin.filters import (
-    AfterFilter,
-    BeforeFilter,
-    ContainsFilter,
-    SameEmailFilter,
-    matches_search,
-)
+from project.api.users.admin.actions import ACTIONS, Action
+from project.api.users.admin.counts import count_rows
+from project.api.users.admin.filters import FILTERS, matches_search
 from project.api.users.admin.forms import (
     InlineEditForm,
     UserChangeForm,
@@ -44,9 +43,13 @@ MAX_PAGE = 10**9
 EXPORT_BATCH = 200
 
 
-def format_date(view: ModelView, context: Any, user: User, name: str) -> str:
-    """Return the creation date for the list."""
-    return f"{user.created_date:%d %b %Y, %H:%M} UTC"
+# The index of a filter, its name and its value.
+ParsedFilter: TypeAlias = tuple[int, str, str]
+
+
+def without(arguments: Mapping[str, str], suffix: str) -> dict[str, str]:
+    """Return the arguments whose names do not have the suffix."""
+    return {n: value for n, value in arguments.items() if not n.endswith(suffix)}
 
 
 def export_value(view: ModelView, context: Any, user: User, name: str) -> Any:
@@ -61,18 +64,24 @@ def export_date(view: ModelView, context: Any, user: User, name: str) -> str:
 
 
 def export_users(query: Query[User], who: str) -> Iterator[User]:
-    """Yield the results of a query, read them in batches, and log their number.
+    """Execute a query, and return an iterator that logs the number of its users.
 
-    An export is sent after the request's session has ended, so this opens another
-    session and closes it at the end, or when the client disconnects.
+    An export is sent after the request's session has ended, so the query has a session
+    of its own. It ends with the iterator, or when the client disconnects.
     """
-    exported = 0
-    try:
-        with closing(query.session):
-            for exported, user in enumerate(query.yield_per(EXPORT_BATCH), 1):
-                yield user
-    finally:
-        record_bulk("export_users", who, exported=exported)
+    # Executed here, so that an error still changes the status of the response.
+    users = iter(query.yield_per(EXPORT_BATCH))
+
+    def iterate() -> Iterator[User]:
+        exported = 0
+        try:
+            with closing(query.session):
+                for exported, user in enumerate(users, 1):
+                    yield user
+        finally:
+            record_bulk("export_users", who, exported=exported)
+
+    return iterate()
 
 
 class UsersAdminView(AdminSecurityMixin, ModelView):
@@ -81,13 +90,11 @@ class UsersAdminView(AdminSecurityMixin, ModelView):
     The forms have the rules of the API, and writes use its statements.
     """
 
-    list_template = "admin_site/list.html"
-    create_template = edit_template = "admin_site/form.html"
+    list_template = "users_admin/list.html"
     form = UserForm
-    form_base_class = FlaskForm
     can_export = True
     can_set_page_size = True
-    # Without a count of all rows, which would read the whole table for each page.
+    # Flask-Admin would count all rows for each page; see `count_found`.
     simple_list_pager = True
     column_list = FIELDS
     column_labels = {name: label_of(name) for name in FIELDS}
@@ -99,38 +106,25 @@ class UsersAdminView(AdminSecurityMixin, ModelView):
         ("created_date", ("id",)),
     )
     column_searchable_list = ("username", "email")
-    column_editable_list = WRITABLE_FIELDS
-    column_filters = (
-        BooleanEqualFilter(User.active, "Active"),
-        ContainsFilter(User.username, "Username"),
-        ContainsFilter(User.email, "E-mail"),
-        SameEmailFilter(User.email, "E-mail"),
-        AfterFilter(User.created_date, "Created"),
-        BeforeFilter(User.created_date, "Created"),
-    )
-    column_formatters = {"created_date": format_date}
+    column_filters = FILTERS
+    column_type_formatters = {
+        bool: lambda view, value, name: format_boolean(value),
+        datetime: lambda view, value, name: format_datetime(value),
+        type(None): lambda view, value, name: "",
+    }
     column_formatters_export = {
         **{name: export_value for name in WRITABLE_FIELDS},
         "created_date": export_date,
     }
+    # The writable fields can be edited in the list.
+    editable_fields = WRITABLE_FIELDS
+    actions = ACTIONS
 
-    def get_edit_form(self) -> type[FlaskForm]:
-        """Return the form for an existing user."""
-        return UserChangeForm
-
-    def scaffold_list_form(
-        self, widget: Any = None, validators: Any = None
-    ) -> type[FlaskForm]:
-        """Return the form for edits inside the list."""
-        return InlineEditForm
-
-    def search_placeholder(self) -> str:
-        """Return the text in the empty search box."""
-        return "Username or e-mail"
-
-    def get_empty_list_message(self) -> str:
-        """Return the text in place of an empty list."""
-        return "No users here."
+    def create_blueprint(self, admin: Any) -> Blueprint:
+        """Return the view's blueprint with the templates of this package."""
+        blueprint = super().create_blueprint(admin)
+        blueprint.template_folder = str(Path(__file__).with_name("templates"))
+        return blueprint
 
     def _get_list_extra_args(self) -> Any:
         """Parse the list's query string, without its unknown parameters.
@@ -141,10 +135,6 @@ class UsersAdminView(AdminSecurityMixin, ModelView):
         arguments.extra_args = {}
         return arguments
 
-    def is_action_allowed(self, name: str) -> bool:
-        """Return whether the operator may run an action on the selected users."""
-        return self.can_write
-
     def active_filters(self) -> dict[str, str]:
         """Return the search and the filters of the current URL."""
         return {
@@ -152,6 +142,20 @@ class UsersAdminView(AdminSecurityMixin, ModelView):
             for name, value in request.args.items()
             if name == "search" or name.startswith("flt")
         }
+
+    def describe(self, filters: Sequence[ParsedFilter]) -> list[tuple[str, str]]:
+        """Return the search and each filter in words, and the URL without it."""
+        active = self.active_filters()
+        texts = {
+            f"_{index}": self._filters[index].describe(value)
+            for index, _, value in filters
+        }
+        if "search" in active:
+            texts["search"] = f"Search: {active['search']}"
+        return [
+            (text, self.get_url(".index_view", **without(active, suffix)))
+            for suffix, text in texts.items()
+        ]
 
     def get_query(self) -> Query[User]:
         """Return the query of the list and the export, limited to the search."""
@@ -193,6 +197,18 @@ class UsersAdminView(AdminSecurityMixin, ModelView):
             users = export_users(users, g.operator.username)
         return None, users
 
+    def found_ids(self, filters: Sequence[ParsedFilter]) -> sa.Select[Any]:
+        """Return the query of the ids that the search and the filters find."""
+        _, query = super().get_list(
+            0, None, None, None, filters, execute=False, page_size=0
+        )
+        ids: sa.Select[Any] = query.order_by(None).with_entities(User.id).statement
+        return ids
+
+    def count_found(self, filters: Sequence[ParsedFilter]) -> Count:
+        """Return the number of users that the search and the filters find."""
+        return count_rows(self.found_ids(filters))
+
     def get_one(self, id: str) -> User | None:
         """Return the user with the id, and with its version as an attribute."""
         try:
@@ -203,88 +219,179 @@ class UsersAdminView(AdminSecurityMixin, ModelView):
         user.version = version
         return user
 
-    def create_model(self, form: FlaskForm) -> User | bool:
-        """Add a user; return False if the form shows an error."""
-        try:
-            user = queries.insert({name: form[name].data for name in WRITABLE_FIELDS})
-        except EmailTaken as error:
-            form.email.errors = [error.message]
-            return False
-        record_user("added", user.data["id"], g.operator.username)
-        return User(**user.data)
+    def requested_user(self) -> User:
+        """Return the user whose id is in the query string or in the form.
 
-    def update_model(self, form: FlaskForm, model: User) -> bool:
-        """Change the fields in the form; return False if the page shows an error."""
-        fields = {name: form[name].data for name in WRITABLE_FIELDS if name in form}
-        versions = [form.version.data] if "version" in form else None
-        try:
-            queries.update(model.id, fields, versions)
-        except EmailTaken as error:
-            form.email.errors = [error.message]
-        except (StaleVersion, UserNotFound) as error:
-            flash(error.message, "error")
-        else:
-            record_user("updated", model.id, g.operator.username)
-            return True
-        return False
+        Raises:
+            UserNotFound: there is none.
+        """
+        user = self.get_one(request.values.get("id", ""))
+        if user is None:
+            raise UserNotFound()
+        return user
 
-    def delete_model(self, model: User) -> bool:
-        """Remove a user; return False if the page shows an error."""
-        try:
-            queries.delete(model.id, None)
-        except UserNotFound as error:
-            flash(error.message, "error")
-            return False
-        record_user("removed", model.id, g.operator.username)
-        return True
+    def return_url(self) -> str:
+        """Return the URL of the list from which the operator came."""
+        url: str = get_redirect_target() or self.get_url(".index_view")
+        return url
+
+    def require_editor(self) -> None:
+        """Check that the operator may change users.
+
+        Raises:
+            Forbidden: the operator may only read.
+        """
+        if not self.can_write:
+            raise Forbidden("Your account may only read: ask an editor to do this.")
+
+    @expose("/")
+    def index_view(self) -> ResponseReturnValue:
+        """List users. Empty fields of the search form are removed from the URL."""
+        if "" in request.args.values():
+            arguments = {name: value for name, value in request.args.items() if value}
+            return redirect(self.get_url(".index_view", **arguments))
+        page: str = super().index_view()
+        return page
+
+    @expose("/details/")
+    def details_view(self) -> ResponseReturnValue:
+        """Show a user."""
+        page: str = self.render(
+            "users_admin/details.html",
+            user=self.requested_user(),
+            return_url=self.return_url(),
+        )
+        return page
+
+    @expose("/new/", methods=("GET", "POST"))
+    def create_view(self) -> ResponseReturnValue:
+        """Add a user."""
+        self.require_editor()
+        form = UserForm()
+        if form.validate_on_submit():
+            try:
+                user = queries.insert(self.submitted_fields(form)).data
+            except EmailTaken as error:
+                form.email.errors = [error.message]
+            else:
+                record_user("added", user["id"], g.operator.username)
+                flash(f"{user['email']} was added.", "success")
+                return redirect(self.return_url())
+        page: str = self.render(
+            "users_admin/form.html", form=form, return_url=self.return_url()
+        )
+        return page
+
+    @expose("/edit/", methods=("GET", "POST"))
+    def edit_view(self) -> ResponseReturnValue:
+        """Change a user, unless somebody else has changed it meanwhile.
+
+        The page then shows both versions, and saving again replaces the other one.
+        """
+        self.require_editor()
+        user, conflict = self.requested_user(), None
+        form = UserChangeForm(obj=user)
+        if form.validate_on_submit():
+            try:
+                self.update_user(user.id, form, [form.version.data])
+            except EmailTaken as error:
+                form.email.errors = [error.message]
+            except StaleVersion:
+                conflict = self.requested_user()
+                form.version.data = conflict.version
+            else:
+                flash(f"{form.email.data} was saved.", "success")
+                return redirect(self.return_url())
+        page: str = self.render(
+            "users_admin/form.html",
+            form=form,
+            user=user,
+            conflict=conflict,
+            return_url=self.return_url(),
+        )
+        return page
+
+    @expose("/delete/", methods=("GET", "POST"))
+    def delete_view(self) -> ResponseReturnValue:
+        """Ask whether to delete a user, and delete it."""
+        self.require_editor()
+        user = self.requested_user()
+        if request.method == "POST":
+            queries.delete(user.id, None)
+            record_user("removed", user.id, g.operator.username)
+            flash(f"{user.email} was deleted.", "success")
+            return redirect(self.return_url())
+        page: str = self.render(
+            "users_admin/delete.html", user=user, return_url=self.return_url()
+        )
+        return page
 
     @expose("/ajax/update/", methods=("POST",))
     def ajax_update(self) -> ResponseReturnValue:
-        """Change one field of a row in the list.
-
-        The inline editor displays the response of an error as text.
-        """
-        if not set(WRITABLE_FIELDS) & set(request.form):
+        """Change one field of a row in the list; respond with a text."""
+        names = [name for name in WRITABLE_FIELDS if name in request.form]
+        if len(names) != 1:
             return InvalidPayload.message, InvalidPayload.status
-        form = self.list_form()
-        for name in set(WRITABLE_FIELDS) - set(request.form):
+        form = InlineEditForm()
+        for name in set(WRITABLE_FIELDS) - set(names):
             del form[name]
-        user = self.get_one(form.list_form_pk.data)
-        if user is None:
-            return UserNotFound.message, UserNotFound.status
-        if form.validate() and self.update_model(form, user):
-            return "Saved."
-        # A valid form was rejected because the user has just been removed.
-        return " ".join(sum(form.errors.values(), [])) or UserNotFound.message, 400
+        if not form.validate_on_submit():
+            return " ".join(form[names[0]].errors), InvalidPayload.status
+        user_id = schemas.parse_id(form.list_form_pk.data or "") or 0
+        try:
+            self.update_user(user_id, form, None)
+        except (EmailTaken, UserNotFound) as error:
+            return error.message, error.status
+        return "Saved."
 
-    def write_selected(
-        self, audit_action: str, statement: sa.Update | sa.Delete, ids: list[str]
+    def submitted_fields(self, form: FlaskForm) -> dict[str, Any]:
+        """Return the fields of a user in a valid form."""
+        return {name: form[name].data for name in WRITABLE_FIELDS if name in form}
+
+    def update_user(
+        self, user_id: int, form: FlaskForm, versions: list[str] | None
     ) -> None:
-        """Execute a write on the selected users in one transaction.
+        """Change the fields in a valid form; see `queries.update`."""
+        queries.update(user_id, self.submitted_fields(form), versions)
+        record_user("updated", user_id, g.operator.username)
 
-        Args:
-            audit_action: see `record_user`.
-            statement: an UPDATE or DELETE of all users.
+    @expose("/action/", methods=("POST",))
+    def action_view(self) -> ResponseReturnValue:
+        """Change or delete the selected users, or all that the list's filters find.
+
+        The operator must confirm what cannot be undone or concerns all users found.
         """
-        keys = [key for key in map(schemas.parse_id, ids) if key is not None]
-        selected = statement.where(User.id.in_(keys)).returning(User.id)
-        written = db.session.scalars(selected).all()
+        action = ACTIONS.get(request.form.get("action", ""))
+        if action is None:
+            raise InvalidPayload()
+        selected = self.selected_users()
+        is_confirmed = "confirmed" in request.form
+        if not is_confirmed and (action.is_final or "all" in request.form):
+            page: str = self.render(
+                "users_admin/confirm.html",
+                action=action,
+                count=count_rows(sa.select(User.id).where(selected)),
+                return_url=self.return_url(),
+            )
+            return page
+        self.run_action(action, selected)
+        return redirect(self.return_url())
+
+    def selected_users(self) -> sa.ColumnElement[bool]:
+        """Return the condition that the form of the list selects a user."""
+        if "all" in request.form:
+            found = self.found_ids(self._get_list_filter_args() or ())
+            return User.id == sa.any_(sa.func.array(found.scalar_subquery()))
+        ids = map(schemas.parse_id, request.form.getlist("rowid"))
+        return User.id.in_([user_id for user_id in ids if user_id is not None])
+
+    def run_action(self, action: Action, selected: sa.ColumnElement[bool]) -> None:
+        """Execute an action by one statement."""
+        written = db.session.scalars(
+            action.statement.where(selected).returning(User.id)
+        ).all()
         db.session.commit()
         for user_id in written:
-            record_user(audit_action, user_id, g.operator.username)
-        flash(f"{len(written)} user(s) {audit_action}.", "success")
-
-    @action("activate", "Activate")
-    def action_activate(self, ids: list[str]) -> None:
-        """Activate the selected users."""
-        self.write_selected("updated", sa.update(User).values(active=True), ids)
-
-    @action("deactivate", "Deactivate")
-    def action_deactivate(self, ids: list[str]) -> None:
-        """Deactivate the selected users."""
-        self.write_selected("updated", sa.update(User).values(active=False), ids)
-
-    @action("delete", "Delete", "Delete the selected users? This cannot be undone.")
-    def action_delete(self, ids: list[str]) -> None:
-        """Delete the selected users."""
-        self.write_selected("removed", sa.delete(User), ids)
+            record_user(action.audit_action, user_id, g.operator.username)
+        message = f"{len(written):,} user{'s' * (len(written) != 1)} {action.done}."
+        flash(message, "success" if written else "error")

@@ -1,5 +1,6 @@
 """Fixtures: the admin without a login, as in development, and with one."""
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,6 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from flask_sqlalchemy import SQLAlchemy
 
+from devtools.servers import start_gunicorn, start_process
 from project import create_app, db
 from project.admin import operators
 from project.tests.client import IsolatedClient
@@ -71,3 +73,27 @@ def operators_database(empty_database: SQLAlchemy) -> SQLAlchemy:
 def operator(login_app: Flask, operators_database: SQLAlchemy) -> FlaskClient:
     """A client of `login_app`, not logged in."""
     return login_app.test_client()
+
+
+@pytest.fixture(scope="module")
+def open_url(test_database: SQLAlchemy, database_url: str) -> Iterator[str]:
+    """URL of a development server, whose admin requires no login."""
+    command = [sys.executable, "-m", "gunicorn", "manage:app"]
+    with start_process(
+        command,
+        APP_SETTINGS="project.config.DevelopmentConfig",
+        DATABASE_URL=database_url,
+        WEB_CONCURRENCY="1",
+    ) as (url, _):
+        yield url
+
+
+@pytest.fixture(scope="module")
+def login_url(test_database: SQLAlchemy, database_url: str) -> Iterator[str]:
+    """URL of a production server, whose admin requires a login."""
+    with start_gunicorn(
+        database_url,
+        SECRET_KEY="a secret, long enough",
+        WEB_CONCURRENCY="2",
+    ) as (url, _):
+        yield url

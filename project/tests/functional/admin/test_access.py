@@ -41,7 +41,7 @@ def test_settings_decide_whether_admin_is_served(
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     client = create_app().test_client()
-    for url in ("/admin/", "/admin/user/", "/admin/static/vendor/jquery.min.js"):
+    for url in ("/admin/", "/admin/user/", "/admin/files/admin.css"):
         with client.get(url) as response:
             assert response.status_code == status
     assert client.get("/admin/login").status_code == 404

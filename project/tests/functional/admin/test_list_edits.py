@@ -1,5 +1,7 @@
 """Changes made on the list page: inline edits and actions on selected users."""
 
+from typing import Any
+
 import pytest
 from flask.testing import FlaskClient
 
@@ -18,7 +20,7 @@ from project.tests.users import ADA
         ({"list_form_pk": "1", "email": "new@example.com"}, 200, "Saved."),
         ({"list_form_pk": "1", "active": ""}, 200, "Saved."),
         ({"list_form_pk": "1", "email": "GRACE@example.com"}, 400, "Sorry. That email"),
-        ({"list_form_pk": "1", "username": ""}, 400, "at least 1 character"),
+        ({"list_form_pk": "1", "username": ""}, 400, "Fill in this field."),
         ({"list_form_pk": "3", "username": "x"}, 404, "User does not exist"),
         ({"list_form_pk": "x", "username": "x"}, 404, "User does not exist"),
         ({"username": "x"}, 404, "User does not exist"),
@@ -49,8 +51,6 @@ def test_inline_edit_returns_its_result_as_text(
     [
         ("activate", [(1, True), (2, True), (3, False)]),
         ("deactivate", [(1, False), (2, False), (3, False)]),
-        ("delete", [(3, False)]),
-        ("explode", [(1, True), (2, False), (3, False)]),
     ],
 )
 def test_action_changes_and_audits_selected_users(
@@ -68,6 +68,45 @@ def test_action_changes_and_audits_selected_users(
     assert response.status_code == 302
     users = [(user["id"], user["active"]) for user in list_users(admin)]
     assert users == remaining
-    audited = {"delete": "removed"}.get(action, "updated")
-    changed = [] if action == "explode" else [1, 2]
-    assert audit_entries(caplog) == [("anybody", audited, id) for id in changed]
+    assert audit_entries(caplog) == [("anybody", "updated", id) for id in (1, 2)]
+
+
+def test_unknown_action_is_refused(admin: FlaskClient, add_user: AddUser) -> None:
+    add_user(**ADA)
+    form = {"action": "explode", "rowid": "1"}
+    assert post_form(admin, "/admin/user/action/", form).status_code == 400
+
+
+def test_deletion_of_selected_users_must_be_confirmed(
+    admin: FlaskClient, add_user: AddUser, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(3):
+        add_user("x", f"{number}@example.com")
+    form: dict[str, Any] = {"action": "delete", "rowid": ["1", "2", "77"]}
+    question = post_form(admin, "/admin/user/action/", form)
+    assert "Delete 2 users?" in question.text
+    assert "This cannot be undone." in question.text
+    assert len(list_users(admin)) == 3
+    with caplog.at_level("INFO", "project.audit"):
+        post_form(admin, "/admin/user/action/", form | {"confirmed": "1"})
+    assert [user["id"] for user in list_users(admin)] == [3]
+    assert audit_entries(caplog) == [("anybody", "removed", id) for id in (1, 2)]
+
+
+def test_action_on_all_users_found_must_be_confirmed(
+    admin: FlaskClient, add_user: AddUser
+) -> None:
+    """The search and the filters of the list are in the URL of the form."""
+    for number in range(25):
+        add_user("x", f"{number}@example.com")
+    add_user("y", "y@example.com")
+    add_user("x", "other@example.com", active=False)
+    url = "/admin/user/action/?search=x&flt0_0=1"
+    form = {"action": "deactivate", "all": "1"}
+    question = post_form(admin, url, form)
+    assert "Deactivate 25 users?" in question.text
+    assert 'name="all" value="1"' in question.text
+    assert sum(user["active"] for user in list_users(admin)) == 26
+    result = post_form(admin, url, form | {"confirmed": "1"}, follow_redirects=True)
+    assert "25 users deactivated." in result.text
+    assert [u["username"] for u in list_users(admin) if u["active"]] == ["y"]

@@ -1,5 +1,6 @@
 """The parameter `url` of Flask-Admin and `next` of the login lead to no other site."""
 
+from html import escape
 from urllib.parse import quote
 
 import pytest
@@ -68,10 +69,21 @@ def test_form_does_not_redirect_to_a_foreign_url(
         assert "Location" not in response.headers
 
 
-@pytest.mark.parametrize("path", ["details/?id=1&", "edit/?id=9&"])
-def test_page_redirects_to_a_page_of_the_admin(admin: FlaskClient, path: str) -> None:
+@pytest.mark.parametrize("path", ["details/?", "edit/?", "delete/?"])
+def test_page_of_a_user_links_back_to_the_list(
+    admin: FlaskClient, add_user: AddUser, path: str
+) -> None:
+    add_user(**ADA)
     url = "/admin/user/?search=%C3%A9&page=2"
-    response = admin.get(f"/admin/user/{path}url={quote(url)}")
+    response = admin.get(f"/admin/user/{path}id=1&url={quote(url)}")
+    assert f'href="{escape(url)}"' in response.text
+
+
+def test_saved_form_redirects_to_the_list(
+    admin: FlaskClient, add_user: AddUser
+) -> None:
+    url = "/admin/user/?search=%C3%A9&page=2"
+    response = post_form(admin, f"/admin/user/new/?url={quote(url)}", {**ADA})
     assert response.location == url
 
 

@@ -550,9 +550,10 @@ class BaseConfig:
     # Only the admin site has sessions. The API never receives a cookie with this path.
     SESSION_COOKIE_PATH = "/admin"
     SESSION_COOKIE_SAMESITE = "Lax"
-    # Seconds without a request after which a session of the admin site ends. The cookie
-    # expires at the same time.
-    PERMANENT_SESSION_LIFETIME = 3600
+    # The lifetime of the admin site's cookie in seconds, which is that of the longest
+    # session. A session may end earlier; the cookie then still identifies the browser,
+    # so that a form that it submits is not lost.
+    PERMANENT_SESSION_LIFETIME = 12 * 3600
     # A CSRF token is valid as long as its session.
     WTF_CSRF_TIME_LIMIT = None
 

@@ -9,6 +9,7 @@ from flask_admin import expose
 from flask_wtf import FlaskForm
 from gevent import get_hub
 from gevent.lock import BoundedSemaphore
+from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import TooManyRequests
 from werkzeug.security import check_password_hash
 from wtforms import PasswordField, StringField
@@ -52,6 +53,11 @@ def start_session(username: str, password: str) -> str | None:
     return sessions.start(username, password_hash)
 
 
+# The prefix of the names of the fields in the form of the login that belong to another
+# form, which the operator submitted after the session had ended.
+KEPT = "kept-"
+
+
 class LoginForm(FlaskForm):
     """The form of the login page."""
 
@@ -86,6 +92,8 @@ def authenticate(form: LoginForm) -> bool:
         return False
     # Protects against session fixation.
     session.clear()
+    # Flask-WTF would use the CSRF token of the old session until the request ends.
+    g.pop("csrf_token", None)
     session.permanent = True
     session[SESSION_TOKEN] = token
     log.info("%s logged in from %s", username, address)
@@ -97,12 +105,40 @@ class HomeViewWithLogin(HomeView):
 
     @expose("/login", methods=("GET", "POST"))
     def login(self) -> ResponseReturnValue:
-        """Show the login form, or log in and redirect to the page in `next`."""
+        """Show the login form, or log in and go on to the page in `next`."""
+        target = request.args.get("next", "")
+        if not is_admin_url(target):
+            target = url_for("admin.index")
+        kept = [
+            (name.removeprefix(KEPT), value)
+            for name, value in request.form.items(multi=True)
+            if name.startswith(KEPT)
+        ]
         form = LoginForm()
-        home, target = url_for("admin.index"), request.args.get("next", "")
-        if form.validate_on_submit() and authenticate(form):
-            return redirect(target if is_admin_url(target) else home)
-        page: str = self.render("admin_site/login.html", form=form)
+        if not (form.validate_on_submit() and authenticate(form)):
+            page: str = self.render(
+                "admin_site/login.html", form=form, target=target, kept=kept
+            )
+            return page
+        if not kept:
+            return redirect(target)
+        page = self.render("admin_site/continue.html", target=target, kept=kept)
+        return page
+
+    def render_login(self, target: str, submitted: MultiDict[str, str]) -> str:
+        """Return the login page, which keeps a form that was submitted without a session.
+
+        Args:
+            target: the URL of the form.
+        """
+        kept = [item for item in submitted.items(multi=True) if item[0] != "csrf_token"]
+        # `formdata=None`: the submitted form is not that of the login.
+        page: str = self.render(
+            "admin_site/login.html",
+            form=LoginForm(formdata=None),
+            target=target,
+            kept=kept,
+        )
         return page
 
     @expose("/logout", methods=("POST",))

@@ -48,6 +48,8 @@ LOGIN_ENDPOINT = "admin.login"
 # The maximum size of its request body in bytes. Parsing a form of 64 KiB with
 # thousands of fields would take as long as a hundred other requests.
 MAX_PUBLIC_BODY = 4 * 1024
+# The maximum size of a form that the login page keeps, in bytes. Its own form contains it.
+MAX_KEPT_FORM = MAX_PUBLIC_BODY * 3 // 4
 # Endpoints whose POST changes no user.
 LOGOUT_ENDPOINTS = ("admin.logout", "admin.logout_everywhere")
 # Everybody has this account if the admin site has no login.
@@ -57,6 +59,12 @@ SESSION_TOKEN = "token"
 # A path and a query string, as `url_for` returns them. Browsers read a backslash as a
 # slash, and ignore some control characters and white space.
 URL_PATH = re.compile(r"/[!-\[\]-~]*")
+
+
+class LoggedOut(Unauthorized):
+    """A form was submitted, and the session of the operator has ended."""
+
+    description = "You are logged out: log in and try again."
 
 
 class AdminSecurityMixin:
@@ -101,7 +109,7 @@ def check_login() -> WerkzeugResponse | None:
         g.operator = operator
         return None
     if request.method != "GET" or is_ajax():
-        raise Unauthorized("You are logged out: log in and try again.")
+        raise LoggedOut()
     return redirect(url_for("admin.login", next=request.full_path))
 
 
@@ -184,13 +192,24 @@ def handle_admin_exception(error: Exception) -> Response:
     if is_ajax():
         response.mimetype = "text/plain"
         response.set_data(message)
+        return response
+    home = current_app.extensions["admin"][0].index_view
+    response.mimetype = "text/html"
+    if isinstance(error, LoggedOut) and is_own_form():
+        page = home.render_login(request.full_path, request.form)
     else:
-        home = current_app.extensions["admin"][0].index_view
-        response.mimetype = "text/html"
+        is_refused = response.status_code < 500
         page = home.render(
-            "admin_site/error.html",
-            error=message,
-            is_refused=response.status_code < 500,
+            "admin_site/error.html", error=message, is_refused=is_refused
         )
-        response.set_data(page)
+    response.set_data(page)
     return response
+
+
+def is_own_form() -> bool:
+    """Return whether a form is one of this site's, and small enough to be kept."""
+    try:
+        validate_csrf(request.form.get("csrf_token"))
+    except ValidationError:
+        return False
+    return (request.content_length or 0) <= MAX_KEPT_FORM

@@ -10,14 +10,13 @@ from hashlib import sha256
 from typing import NamedTuple
 
 import sqlalchemy as sa
-from flask import current_app
 
 from project import db
 from project.admin.models import EDITOR, AdminSession, Operator
 
-# A session ends after this time, however active it is. It also ends after
-# PERMANENT_SESSION_LIFETIME without a request.
+# A session ends after this time, however active it is, and after a time without a request.
 MAX_AGE = timedelta(hours=12)
+MAX_IDLE = timedelta(hours=1)
 
 
 class CurrentOperator(NamedTuple):
@@ -39,9 +38,9 @@ def digest(token: str) -> bytes:
 
 def is_alive() -> sa.ColumnElement[bool]:
     """Return the SQL condition for a session that has not expired."""
-    now, idle_time = sa.func.now(), current_app.permanent_session_lifetime
+    now = sa.func.now()
     return sa.and_(
-        AdminSession.created_at > now - MAX_AGE, AdminSession.seen_at > now - idle_time
+        AdminSession.created_at > now - MAX_AGE, AdminSession.seen_at > now - MAX_IDLE
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 from flask_sqlalchemy import SQLAlchemy
 
 from project.tests.browser import click_and_wait
+from project.tests.functional.admin.helpers import let_time_pass
 from project.tests.passwords import PASSWORD
 from project.tests.types import AddUser
 from project.tests.users import stored_users
@@ -372,6 +373,28 @@ def test_expired_session_refuses_edits_with_message(
     click_and_wait(page, "button >> text=Save")
     assert page.get_by_text("You are logged out: log in and try again.").is_visible()
     assert stored_users() == [("ada", "ada@example.com", True)]
+
+
+def test_form_of_an_expired_session_is_kept_during_the_login(
+    browser_page: Page,
+    login_url: str,
+    operators_database: SQLAlchemy,
+    add_user: AddUser,
+) -> None:
+    page = browser_page
+    add_user("ada", "ada@example.com")
+    page.goto(f"{login_url}/admin/user/edit/?id=1")
+    submit_login(page)
+    page.fill("#username", "countess")
+    let_time_pass(operators_database, "admin_sessions.seen_at", "61 minutes")
+    click_and_wait(page, "button >> text=Save")
+    assert page.get_by_text("You were logged out.").is_visible()
+    submit_login(page, "wrong")
+    submit_login(page)
+    assert page.get_by_text("countess").is_visible()
+    click_and_wait(page, "button >> text=Go on")
+    assert page.get_by_text("ada@example.com was saved.").is_visible()
+    assert stored_users() == [("countess", "ada@example.com", True)]
 
 
 def test_logout_everywhere_ends_the_session_of_another_browser(

@@ -10,9 +10,12 @@ from flask_sqlalchemy import SQLAlchemy
 from project.admin import operators, sessions
 from project.admin.passwords import hash_password
 from project.tests.functional.admin.helpers import (
+    HTTPS,
     assert_logged_in,
     assert_logged_out,
+    get_csrf_token,
     let_time_pass,
+    list_users,
     log_in,
     log_out,
 )
@@ -170,3 +173,27 @@ def test_session_ends_when_the_secret_key_changes(
     assert_logged_in(copy_session(operator, login_app))
     changed = create_login_app(SECRET_KEY="another secret, long enough")
     assert_logged_out(copy_session(operator, changed))
+
+
+def test_form_of_an_expired_session_is_kept_only_with_its_csrf_token(
+    operator: FlaskClient, operators_database: SQLAlchemy
+) -> None:
+    log_in(operator)
+    form = {
+        "csrf_token": get_csrf_token(operator.get("/admin/user/new/", **HTTPS).text),
+        "username": "<ada>",
+        "email": "ada@example.com",
+    }
+    let_time_pass(operators_database, "admin_sessions.seen_at", "61 minutes")
+    for token, is_kept in ((form["csrf_token"], True), ("forged", False), ("", False)):
+        response = operator.post(
+            "/admin/user/new/", data=form | {"csrf_token": token}, **HTTPS
+        )
+        assert response.status_code == 401
+        hidden = 'name="kept-username" value="&lt;ada&gt;"'
+        assert (hidden in response.text) == is_kept
+        assert ("log in and try again" in response.text) != is_kept
+    large = form | {"username": "a" * 4096}
+    response = operator.post("/admin/user/new/", data=large, **HTTPS)
+    assert "log in and try again" in response.text
+    assert list_users(operator) == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -32,14 +32,18 @@ def click_and_wait(page: Page, selector: str) -> None:
         page.click(selector)
 
 
-def assert_accessible(page: Page) -> None:
+def assert_accessible(page: Page, exclude: Sequence[str] = ()) -> None:
     """Check a page with axe-core, and that it is not wider than the screen.
 
     axe-core finds missing labels, low contrast, small targets and the like.
+
+    Args:
+        exclude: selectors of elements that are not checked.
     """
     axe = find_node_modules() / "axe-core/axe.min.js"
     page.evaluate(axe.read_text())
-    rules = page.evaluate("axe.run()")["violations"]
+    context = {"exclude": [[selector] for selector in exclude]}
+    rules = page.evaluate("(context) => axe.run(context)", context)["violations"]
     violations = {r["id"]: [node["target"] for node in r["nodes"]] for r in rules}
     assert not violations, violations
     overflow = page.evaluate("document.documentElement.scrollWidth - innerWidth")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 from flask.testing import FlaskClient
@@ -12,6 +12,7 @@ from flask_sqlalchemy import SQLAlchemy
 
 from devtools.servers import start_gunicorn
 from project.api.openapi import ASSETS
+from project.tests.browser import assert_accessible
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -73,6 +74,23 @@ def test_page_has_a_heading_before_its_scripts_run(
     assert browser_page.get_by_role("heading", level=1).inner_text() == "Users: the API"
     browser_page.get_by_role("link", name="/openapi.json").click()
     browser_page.wait_for_url("**/openapi.json")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("color_scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_page_around_swagger_ui_is_accessible(
+    url: str,
+    browser_page: Page,
+    width: int,
+    color_scheme: Literal["light", "dark"],
+) -> None:
+    """Swagger UI itself has low contrast, small targets and selects without a label."""
+    browser_page.set_viewport_size({"width": width, "height": 844})
+    browser_page.emulate_media(color_scheme=color_scheme)
+    browser_page.goto(f"{url}/docs")
+    browser_page.locator(".opblock").first.wait_for()
+    assert_accessible(browser_page, exclude=["#api"])
 
 
 def test_url_with_a_slash_redirects_to_the_page(client: FlaskClient) -> None:

@@ -208,8 +208,11 @@ def handle_admin_exception(error: Exception) -> Response:
 
 def is_own_form() -> bool:
     """Return whether a form is one of this site's, and small enough to be kept."""
+    # Checked first, because it also limits what is read.
+    if (request.content_length or 0) > MAX_KEPT_FORM or request.files:
+        return False
     try:
         validate_csrf(request.form.get("csrf_token"))
     except ValidationError:
         return False
-    return (request.content_length or 0) <= MAX_KEPT_FORM
+    return True

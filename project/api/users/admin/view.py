@@ -30,6 +30,7 @@ from project.api.users.admin.forms import (
     UserForm,
     label_of,
 )
+from project.api.users.admin.uploads import MAX_UPLOAD, ImportForm, import_file
 from project.api.users.errors import EmailTaken, StaleVersion, UserNotFound
 from project.api.users.formulas import escape_formulas
 from project.api.users.models import User
@@ -124,7 +125,14 @@ class UsersAdminView(AdminSecurityMixin, ModelView):
         """Return the view's blueprint with the templates of this package."""
         blueprint = super().create_blueprint(admin)
         blueprint.template_folder = str(Path(__file__).with_name("templates"))
+        # Called before the CSRF check, which reads the form.
+        blueprint.url_value_preprocessor(self.accept_upload)
         return blueprint
+
+    def accept_upload(self, endpoint: str | None, arguments: object) -> None:
+        """Accept a large body if the request uploads a file."""
+        if endpoint == f"{self.endpoint}.import_view":
+            request.max_content_length = MAX_UPLOAD
 
     def _get_list_extra_args(self) -> Any:
         """Parse the list's query string, without its unknown parameters.
@@ -343,6 +351,29 @@ class UsersAdminView(AdminSecurityMixin, ModelView):
         except (EmailTaken, UserNotFound) as error:
             return error.message, error.status
         return "Saved."
+
+    @expose("/import/", methods=("GET", "POST"))
+    def import_view(self) -> ResponseReturnValue:
+        """Import the users in a file."""
+        self.require_editor()
+        form, result = ImportForm(), None
+        if form.validate_on_submit():
+            if not form.file.data:
+                form.file.errors = ["Choose a file."]
+            else:
+                result = import_file(form.file.data, form.existing.data)
+                if result.counts:
+                    record_bulk("import_users", g.operator.username, **result.counts)
+                    counts = (f"{n:,} {name}" for name, n in result.counts.items())
+                    flash(f"Users: {', '.join(counts)}.", "success")
+                    return redirect(self.return_url())
+        page: str = self.render(
+            "users_admin/import.html",
+            form=form,
+            result=result,
+            return_url=self.return_url(),
+        )
+        return page
 
     def submitted_fields(self, form: FlaskForm) -> dict[str, Any]:
         """Return the fields of a user in a valid form."""

@@ -43,6 +43,18 @@ def test_pages_without_users(
         assert_accessible(screen)
 
 
+def test_import(screen: Page, open_url: str, empty_database: SQLAlchemy) -> None:
+    screen.goto(f"{open_url}/admin/user/import/")
+    assert_accessible(screen)
+    content = b"username,email\n,ada@example.com\n" + b"x" * 200
+    screen.set_input_files(
+        "#file", {"name": "users.csv", "mimeType": "text/csv", "buffer": content}
+    )
+    click_and_wait(screen, "button >> text=Import")
+    assert screen.get_by_text("line 2: username").is_visible()
+    assert_accessible(screen)
+
+
 def test_states_of_the_list(screen: Page, open_url: str, add_user: AddUser) -> None:
     for number, username in enumerate(USERNAMES):
         email = f"{'e' * 60}{number}@{'d' * 50}.example.com"

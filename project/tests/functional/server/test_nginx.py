@@ -184,6 +184,12 @@ def test_errors_of_nginx_have_the_format_of_the_api(
     assert result[1]["status"] == "fail"
 
 
+def test_upload_of_the_admin_site_may_be_large(proxy: Proxy) -> None:
+    """The service has no admin site here, so that its own response is 404."""
+    for size, status in ((1_000_000, 404), (11_000_000, 413)):
+        assert proxy.request("POST", "/admin/user/import/", b"x" * size)[0] == status
+
+
 def test_connections_of_a_client_are_limited(proxy: Proxy) -> None:
     """A connection counts from the end of the head of a request to its response."""
     head = (

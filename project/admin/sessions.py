@@ -14,8 +14,9 @@ import sqlalchemy as sa
 from project import db
 from project.admin.models import EDITOR, AdminSession, Operator
 
-# A session ends after this time, however active it is, and after a time without a request.
+# A session ends after this time, however active it is.
 MAX_AGE = timedelta(hours=12)
+# It also ends after this time without a request.
 MAX_IDLE = timedelta(hours=1)
 
 

@@ -126,7 +126,7 @@ class HomeViewWithLogin(HomeView):
         return page
 
     def render_login(self, target: str, submitted: MultiDict[str, str]) -> str:
-        """Return the login page, which keeps a form that was submitted without a session.
+        """Return the login page, which keeps a form that was submitted meanwhile.
 
         Args:
             target: the URL of the form.

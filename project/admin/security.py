@@ -48,7 +48,7 @@ LOGIN_ENDPOINT = "admin.login"
 # The maximum size of its request body in bytes. Parsing a form of 64 KiB with
 # thousands of fields would take as long as a hundred other requests.
 MAX_PUBLIC_BODY = 4 * 1024
-# The maximum size of a form that the login page keeps, in bytes. Its own form contains it.
+# The maximum size in bytes of a form that the form of the login page can contain.
 MAX_KEPT_FORM = MAX_PUBLIC_BODY * 3 // 4
 # Endpoints whose POST changes no user.
 LOGOUT_ENDPOINTS = ("admin.logout", "admin.logout_everywhere")

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import sqlalchemy as sa
 from flask import Blueprint, flash, g, redirect, request
@@ -13,9 +14,10 @@ from flask_admin import expose
 from flask_admin.contrib.sqla import ModelView
 from flask_admin.helpers import get_redirect_target
 from flask_wtf import FlaskForm
+from psycopg2.errors import QueryCanceled
 from pydantic_core import PydanticCustomError
-from sqlalchemy.orm import Query
-from werkzeug.exceptions import Forbidden
+from sqlalchemy.orm import Query, Session
+from werkzeug.exceptions import BadRequest, Forbidden
 
 from project import db
 from project.admin.formatting import Count, format_boolean, format_datetime
@@ -67,17 +69,23 @@ def export_date(view: ModelView, context: Any, user: User, name: str) -> str:
 def export_users(query: Query[User], who: str) -> Iterator[User]:
     """Execute a query, and return an iterator that logs the number of its users.
 
-    An export is sent after the request's session has ended, so the query has a session
-    of its own. It ends with the iterator, or when the client disconnects.
+    An export is sent after the request's session has ended, so it has a session of its
+    own, which ends with the iterator, or when the client disconnects.
     """
-    # Executed here, so that an error still changes the status of the response.
-    users = iter(query.yield_per(EXPORT_BATCH))
+    session = Session(db.engine)
+    users = iter(query.with_session(session).yield_per(EXPORT_BATCH))
+    try:
+        # Executes the query, so that an error still changes the status of the response.
+        first = list(islice(users, 1))
+    except BaseException:
+        session.close()
+        raise
 
     def iterate() -> Iterator[User]:
         exported = 0
         try:
-            with closing(query.session):
-                for exported, user in enumerate(users, 1):
+            with closing(session):
+                for exported, user in enumerate(chain(first, users), 1):
                     yield user
         finally:
             record_bulk("export_users", who, exported=exported)
@@ -168,14 +176,16 @@ class UsersAdminView(AdminSecurityMixin, ModelView):
     def get_query(self) -> Query[User]:
         """Return the query of the list and the export, limited to the search."""
         query: Query[User] = super().get_query()
-        search = request.args.get("search", "").strip()
-        if not search:
-            return query
+        search = self.requested_search()
         try:
-            return query.filter(matches_search(search))
-        except PydanticCustomError as error:
-            flash(f"Search: {error.message()}.", "error")
+            return query.filter(matches_search(search)) if search else query
+        except PydanticCustomError:
+            # `index_view` shows the reason.
             return query.filter(sa.false())
+
+    def requested_search(self) -> str:
+        """Return the search text in the URL."""
+        return request.args.get("search", "").strip()
 
     def get_list(
         self,
@@ -258,6 +268,11 @@ class UsersAdminView(AdminSecurityMixin, ModelView):
         if "" in request.args.values():
             arguments = {name: value for name, value in request.args.items() if value}
             return redirect(self.get_url(".index_view", **arguments))
+        if search := self.requested_search():
+            try:
+                matches_search(search)
+            except PydanticCustomError as error:
+                flash(f"Search: {error.message()}.", "error")
         page: str = super().index_view()
         return page
 
@@ -396,8 +411,8 @@ class UsersAdminView(AdminSecurityMixin, ModelView):
         if action is None:
             raise InvalidPayload()
         selected = self.selected_users()
-        is_confirmed = "confirmed" in request.form
-        if not is_confirmed and (action.is_final or "all" in request.form):
+        is_all = "all" in request.form
+        if "confirmed" not in request.form and (action.is_final or is_all):
             page: str = self.render(
                 "users_admin/confirm.html",
                 action=action,
@@ -405,7 +420,7 @@ class UsersAdminView(AdminSecurityMixin, ModelView):
                 return_url=self.return_url(),
             )
             return page
-        self.run_action(action, selected)
+        self.run_action(action, selected, is_all)
         return redirect(self.return_url())
 
     def selected_users(self) -> sa.ColumnElement[bool]:
@@ -416,13 +431,38 @@ class UsersAdminView(AdminSecurityMixin, ModelView):
         ids = map(schemas.parse_id, request.form.getlist("rowid"))
         return User.id.in_([user_id for user_id in ids if user_id is not None])
 
-    def run_action(self, action: Action, selected: sa.ColumnElement[bool]) -> None:
-        """Execute an action by one statement."""
-        written = db.session.scalars(
-            action.statement.where(selected).returning(User.id)
-        ).all()
-        db.session.commit()
-        for user_id in written:
-            record_user(action.audit_action, user_id, g.operator.username)
-        message = f"{len(written):,} user{'s' * (len(written) != 1)} {action.done}."
-        flash(message, "success" if written else "error")
+    def run_action(
+        self, action: Action, selected: sa.ColumnElement[bool], is_all: bool
+    ) -> None:
+        """Execute an action by one statement.
+
+        Args:
+            is_all: whether to log only the number of users, because there may be many.
+
+        Raises:
+            BadRequest: the statement exceeds DATABASE_STATEMENT_TIMEOUT.
+        """
+        statement = action.statement.where(selected)
+        try:
+            if is_all:
+                number = cast(
+                    sa.CursorResult[Any], db.session.execute(statement)
+                ).rowcount
+            else:
+                ids = db.session.scalars(statement.returning(User.id)).all()
+                number = len(ids)
+            db.session.commit()
+        except sa.exc.OperationalError as error:
+            if isinstance(error.orig, QueryCanceled):
+                raise BadRequest(
+                    "This takes too long: select fewer users by the search or filters."
+                ) from None
+            raise
+        who = g.operator.username
+        if is_all:
+            record_bulk(f"{action.label.lower()}_users", who, **{action.done: number})
+        else:
+            for user_id in ids:
+                record_user(action.audit_action, user_id, who)
+        message = f"{number:,} user{'s' * (number != 1)} {action.done}."
+        flash(message, "success" if number else "error")

@@ -114,6 +114,32 @@ def test_list_shows_its_count(admin: FlaskClient, test_database: SQLAlchemy) -> 
     assert "1–1 of 1\n" in admin.get("/admin/user/?search=1233").text
 
 
+def test_page_before_the_first_one_is_the_first_one(
+    admin: FlaskClient, add_user: AddUser
+) -> None:
+    add_user(**ADA)
+    assert "1–1 of 1\n" in admin.get("/admin/user/?page=-1").text
+
+
+def test_invalid_search_is_explained_once(admin: FlaskClient) -> None:
+    text = admin.get("/admin/user/?search=%25%25").text
+    assert text.count("Each word must contain a letter or a digit.") == 1
+
+
+def test_export_without_a_table_is_an_error(
+    admin: FlaskClient, test_database: SQLAlchemy
+) -> None:
+    def rename(old: str, new: str) -> None:
+        with test_database.engine.begin() as connection:
+            connection.exec_driver_sql(f"ALTER TABLE {old} RENAME TO {new}")
+
+    rename("users", "hidden_users")
+    try:
+        assert admin.get("/admin/user/export/csv/").status_code == 503
+    finally:
+        rename("hidden_users", "users")
+
+
 def test_empty_fields_of_the_search_form_are_left_out_of_the_url(
     admin: FlaskClient,
 ) -> None:

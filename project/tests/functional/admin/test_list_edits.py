@@ -94,7 +94,7 @@ def test_deletion_of_selected_users_must_be_confirmed(
 
 
 def test_action_on_all_users_found_must_be_confirmed(
-    admin: FlaskClient, add_user: AddUser
+    admin: FlaskClient, add_user: AddUser, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The search and the filters of the list are in the URL of the form."""
     for number in range(25):
@@ -107,6 +107,9 @@ def test_action_on_all_users_found_must_be_confirmed(
     assert "Deactivate 25 users?" in question.text
     assert 'name="all" value="1"' in question.text
     assert sum(user["active"] for user in list_users(admin)) == 26
-    result = post_form(admin, url, form | {"confirmed": "1"}, follow_redirects=True)
+    with caplog.at_level("INFO", "project.audit"):
+        confirmed = form | {"confirmed": "1"}
+        result = post_form(admin, url, confirmed, follow_redirects=True)
     assert "25 users deactivated." in result.text
+    assert caplog.messages == ["deactivate_users: 25 deactivated by anybody"]
     assert [u["username"] for u in list_users(admin) if u["active"]] == ["y"]

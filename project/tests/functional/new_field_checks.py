@@ -205,7 +205,7 @@ def test_admin_creates_a_user_with_the_value(admin: FlaskClient) -> None:
 
 def test_admin_refuses_an_invalid_value(admin: FlaskClient) -> None:
     response = post_form(admin, "/admin/user/new/", {**ADA, NAME: INVALID})
-    assert "invalid-feedback" in response.text
+    assert "field-error" in response.text
     assert queries.count() == 0
 
 

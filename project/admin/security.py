@@ -198,7 +198,7 @@ def handle_admin_exception(error: Exception) -> Response:
     if isinstance(error, LoggedOut) and is_own_form():
         page = home.render_login(request.full_path, request.form)
     else:
-        is_refused = response.status_code < 500
+        is_refused = response.status_code < 500 or request.method in SAFE_METHODS
         page = home.render(
             "admin_site/error.html", error=message, is_refused=is_refused
         )

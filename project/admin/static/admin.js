@@ -66,6 +66,7 @@ for (const menu of document.querySelectorAll(".menu")) {
 }
 
 // Edits inside the list. At most one editor is open.
+const editorTemplate = document.querySelector("#inline-editor");
 let closeInlineEditor = () => {};
 
 function openInlineEditor(button) {
@@ -73,24 +74,15 @@ function openInlineEditor(button) {
   const { id, field, value, boolean } = button.dataset;
   const cell = button.closest("td");
   const shown = cell.querySelector(".value");
-  const form = document.createElement("form");
-  form.className = "inline-form";
-  const input = document.createElement(boolean === undefined ? "input" : "select");
-  for (const option of boolean === undefined ? [] : ["Yes", "No"]) input.add(new Option(option));
+  const form = editorTemplate.content.firstElementChild.cloneNode(true);
+  const error = form.querySelector("[role=alert]");
+  const inputs = [form.querySelector("input[type=text]"), form.querySelector("select")];
+  const [input, unused] = boolean === undefined ? inputs : inputs.reverse();
+  unused.remove();
+  form.elements.list_form_pk.value = id;
+  input.name = field;
   input.value = value;
-  input.dir = "auto";
-  input.setAttribute("aria-label", button.getAttribute("aria-label"));
-  const error = document.createElement("p");
-  error.id = "inline-error";
-  error.className = "field-error";
-  error.role = "alert";
-  const [saveButton, cancelButton] = ["Save", "Cancel"].map((label) => {
-    const element = document.createElement("button");
-    element.textContent = label;
-    return element;
-  });
-  cancelButton.type = "button";
-  form.append(input, saveButton, cancelButton, error);
+  input.ariaLabel = button.ariaLabel;
 
   function close() {
     form.remove();
@@ -105,36 +97,35 @@ function openInlineEditor(button) {
 
   async function submit(event) {
     event.preventDefault();
-    // WTForms reads a missing check box as false.
-    const fields = { csrf_token: csrfToken, list_form_pk: id, [field]: boolean === undefined ? input.value : input.value === "Yes" ? "y" : "" };
-    let message = "The service did not answer: try again.";
     try {
-      const response = await fetch("/admin/user/ajax/update/", {
-        method: "POST", body: new URLSearchParams(fields), headers: { "X-Requested-With": "XMLHttpRequest" },
+      const response = await fetch(form.action, {
+        method: "POST",
+        body: new URLSearchParams(new FormData(form)),
+        headers: { "X-Requested-With": "XMLHttpRequest" },
       });
-      message = await response.text();
       if (response.ok) {
-        shown.textContent = button.dataset.value = input.value;
+        button.dataset.value = input.value;
+        shown.textContent = input.selectedOptions?.[0].text ?? input.value;
         closeAndReturnFocus();
         return;
       }
-    } catch { /* The connection failed. */ }
-    error.textContent = message;
-    input.setAttribute("aria-invalid", "true");
-    input.setAttribute("aria-describedby", error.id);
+      error.textContent = await response.text();
+    } catch {
+      error.textContent = "The service did not answer: try again.";
+    }
+    input.ariaInvalid = "true";
     input.focus();
   }
 
   form.addEventListener("submit", submit);
   form.addEventListener("keydown", ({ key }) => key === "Escape" && closeAndReturnFocus());
-  cancelButton.addEventListener("click", closeAndReturnFocus);
+  form.querySelector("button[type=button]").addEventListener("click", closeAndReturnFocus);
   shown.hidden = button.hidden = true;
   cell.append(form);
   input.focus();
   closeInlineEditor = close;
 }
 
-const csrfToken = document.querySelector("[name=csrf_token]")?.value;
 for (const button of document.querySelectorAll(".inline-edit")) {
   button.hidden = false;
   button.addEventListener("click", () => openInlineEditor(button));

@@ -5,17 +5,17 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import NamedTuple
 
 from flask import current_app
 from flask_wtf import FlaskForm
 from werkzeug.datastructures import FileStorage
+from werkzeug.utils import secure_filename
 from wtforms import FileField, SelectField
 
 # The type stubs of WTForms are older.
 from wtforms.fields import SelectChoice  # type: ignore[attr-defined]
-
-from project.api.users.bulk.formats import guess_format
 
 # The maximum size of a file with its form, in bytes: about 200,000 users.
 MAX_UPLOAD = 10 * 1024 * 1024
@@ -65,18 +65,17 @@ def import_file(file: FileStorage, existing: str) -> ImportResult:
         file: CSV or JSON Lines, by the extension of its name.
         existing: see `import_users`.
     """
-    with closing(file):
-        content = file.read()
-    process = subprocess.run(
-        [
-            *(sys.executable, "manage.py", "import_users", "-"),
-            *("--format", guess_format(Path(file.filename or ""))),
-            *("--existing", existing),
-        ],
-        cwd=Path(current_app.root_path).parent,
-        input=content,
-        capture_output=True,
-    )
+    suffix = Path(secure_filename(file.filename or "")).suffix
+    with closing(file), NamedTemporaryFile(suffix=suffix) as copy:
+        file.save(copy.name)
+        process = subprocess.run(
+            [
+                *(sys.executable, "manage.py", "import_users", copy.name),
+                *("--existing", existing),
+            ],
+            cwd=Path(current_app.root_path).parent,
+            capture_output=True,
+        )
     output, messages = process.stdout.decode(), process.stderr.decode()
     if process.returncode == 0:
         counts = {name: int(n.replace(",", "")) for n, name in COUNT.findall(output)}

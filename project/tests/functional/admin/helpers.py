@@ -1,6 +1,8 @@
 """Helpers that read the admin's pages and submit its forms."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -77,6 +79,21 @@ def let_time_pass(database: SQLAlchemy, column: str, interval: str) -> None:
         connection.exec_driver_sql(
             f"UPDATE {table} SET {name} = {name} - interval '{interval}'"
         )
+
+
+@contextmanager
+def users_table_missing(database: SQLAlchemy) -> Iterator[None]:
+    """Rename the table `users` for a while."""
+
+    def rename(old: str, new: str) -> None:
+        with database.engine.begin() as connection:
+            connection.exec_driver_sql(f"ALTER TABLE {old} RENAME TO {new}")
+
+    rename("users", "hidden_users")
+    try:
+        yield
+    finally:
+        rename("hidden_users", "users")
 
 
 def assert_logged_in(client: FlaskClient) -> None:

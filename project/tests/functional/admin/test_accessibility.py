@@ -9,6 +9,7 @@ import pytest
 from flask_sqlalchemy import SQLAlchemy
 
 from project.tests.browser import assert_accessible, click_and_wait
+from project.tests.functional.admin.helpers import users_table_missing
 from project.tests.passwords import PASSWORD
 from project.tests.types import AddUser
 
@@ -43,6 +44,16 @@ def test_pages_without_users(
         assert_accessible(screen)
 
 
+def test_error(screen: Page, open_url: str, empty_database: SQLAlchemy) -> None:
+    screen.goto(f"{open_url}/admin/user/new/")
+    screen.fill("#username", "ada")
+    screen.fill("#email", "ada@example.com")
+    with users_table_missing(empty_database):
+        click_and_wait(screen, "button >> text=Save")
+    assert screen.get_by_text("Check whether your change was saved").is_visible()
+    assert_accessible(screen)
+
+
 def test_import(screen: Page, open_url: str, empty_database: SQLAlchemy) -> None:
     screen.goto(f"{open_url}/admin/user/import/")
     assert_accessible(screen)
@@ -70,7 +81,7 @@ def test_states_of_the_list(screen: Page, open_url: str, add_user: AddUser) -> N
     for column in ("active", "email", "username"):
         screen.click(f".col-{column} .inline-edit >> nth=0")
         assert_accessible(screen)
-    screen.fill(".col-username .inline-form input", "")
+    screen.fill(".col-username .inline-form input[type=text]", "")
     screen.click(".col-username .inline-form >> text=Save")
     screen.get_by_text("Fill in this field.").wait_for()
     assert_accessible(screen)

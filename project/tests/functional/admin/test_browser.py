@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,7 +52,7 @@ def open_inline_editor(page: Page, column: str, email: str) -> None:
 
 def submit_inline_edit(page: Page, value: str) -> None:
     """Enter a value in the open inline editor and submit it."""
-    page.fill(".inline-form input", value)
+    page.fill(".inline-form input[type=text]", value)
     page.click(".inline-form >> text=Save")
 
 
@@ -268,7 +269,7 @@ def test_export_downloads_csv_file(page: Page) -> None:
 def test_stored_markup_is_shown_as_text(page: Page, row: int, name: str) -> None:
     assert page.get_by_text(name).is_visible()
     page.click(f"td.col-username button >> nth={row}")
-    assert page.input_value(".inline-form input") == name
+    assert page.input_value(".inline-form input[type=text]") == name
     page.keyboard.press("Escape")
     click_and_wait(page, f"tbody tr >> nth={row} >> text=Edit")
     assert page.input_value("#username") == name
@@ -322,6 +323,59 @@ def test_keyboard_adds_finds_and_edits_a_user(page: Page) -> None:
     with page.expect_navigation():
         page.keyboard.press("Enter")
     assert len(stored_users()) == 3
+
+
+def test_phone_adds_finds_edits_and_deletes_a_user(
+    browser: Browser, open_url: str, empty_database: SQLAlchemy, tmp_path: Path
+) -> None:
+    """Only taps, on elements that are on the screen after scrolling vertically."""
+    with browser.new_context(
+        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True
+    ) as context:
+        page = context.new_page()
+
+        def tap(selector: str) -> None:
+            target = page.locator(selector).first
+            target.scroll_into_view_if_needed()
+            box = target.bounding_box()
+            assert box and box["x"] >= 0 and box["x"] + box["width"] <= 390
+            assert min(box["width"], box["height"]) >= 24
+            target.tap()
+
+        def tap_and_wait(selector: str) -> None:
+            with page.expect_navigation():
+                tap(selector)
+
+        page.goto(f"{open_url}/admin/")
+        tap_and_wait(".site-header >> text='Users'")
+        tap_and_wait("text=New user")
+        page.fill("#username", "ada")
+        page.fill("#email", "ada@example.com")
+        tap_and_wait("button >> text=Save")
+        tap_and_wait("text=Import")
+        file = tmp_path / "users.csv"
+        file.write_text("username,email\ngrace,grace@example.com\n")
+        page.set_input_files("#file", file)
+        tap_and_wait("button >> text=Import")
+        assert visible_emails(page) == ["grace@example.com", "ada@example.com"]
+        tap("text=Sort")
+        tap_and_wait("text='Username, ascending'")
+        assert visible_emails(page) == ["ada@example.com", "grace@example.com"]
+        page.fill("[name=search]", "ada")
+        tap_and_wait("button >> text=Search")
+        tap("td.col-email .inline-edit")
+        page.fill(".inline-form input[type=text]", "lovelace@example.com")
+        tap(".inline-form >> text=Save")
+        page.wait_for_selector(".inline-form", state="detached")
+        tap("text=Select this page")
+        tap_and_wait("button >> text='Deactivate'")
+        assert stored_users()[0] == ("ada", "lovelace@example.com", False)
+        with page.expect_download() as download:
+            tap("text=Export CSV")
+        assert "lovelace@example.com" in download.value.path().read_text()
+        tap_and_wait("td.links >> text=Delete")
+        tap_and_wait("button >> text=Delete")
+        assert len(stored_users()) == 1
 
 
 def test_login_returns_to_requested_page_until_logout(

@@ -13,7 +13,11 @@ from sqlalchemy import event
 
 from project import db
 from project.api.users.schemas import FIELDS
-from project.tests.functional.admin.helpers import list_users, listed_emails
+from project.tests.functional.admin.helpers import (
+    list_users,
+    listed_emails,
+    users_table_missing,
+)
 from project.tests.types import AddUser
 from project.tests.users import ADA
 
@@ -129,15 +133,8 @@ def test_invalid_search_is_explained_once(admin: FlaskClient) -> None:
 def test_export_without_a_table_is_an_error(
     admin: FlaskClient, test_database: SQLAlchemy
 ) -> None:
-    def rename(old: str, new: str) -> None:
-        with test_database.engine.begin() as connection:
-            connection.exec_driver_sql(f"ALTER TABLE {old} RENAME TO {new}")
-
-    rename("users", "hidden_users")
-    try:
+    with users_table_missing(test_database):
         assert admin.get("/admin/user/export/csv/").status_code == 503
-    finally:
-        rename("hidden_users", "users")
 
 
 def test_empty_fields_of_the_search_form_are_left_out_of_the_url(

@@ -1,4 +1,4 @@
-"""Programs for Node.js: linters of OpenAPI documents, and generators of clients.
+"""Programs for Node.js: linters of OpenAPI documents, generators of clients, axe-core.
 
 `npm ci --ignore-scripts` installs them in PROGRAMS.
 """

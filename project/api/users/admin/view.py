@@ -6,6 +6,7 @@ from datetime import datetime
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeAlias, cast
+from urllib.parse import urlencode
 
 import sqlalchemy as sa
 from flask import Blueprint, flash, g, redirect, request
@@ -267,7 +268,7 @@ class UsersAdminView(AdminSecurityMixin, ModelView):
         """List users. Empty fields of the search form are removed from the URL."""
         if "" in request.args.values():
             arguments = {name: value for name, value in request.args.items() if value}
-            return redirect(self.get_url(".index_view", **arguments))
+            return redirect(f"{request.path}?{urlencode(arguments)}")
         if search := self.requested_search():
             try:
                 matches_search(search)
@@ -417,6 +418,7 @@ class UsersAdminView(AdminSecurityMixin, ModelView):
                 "users_admin/confirm.html",
                 action=action,
                 count=count_rows(sa.select(User.id).where(selected)),
+                filters=self.describe(self._get_list_filter_args()) if is_all else (),
                 return_url=self.return_url(),
             )
             return page

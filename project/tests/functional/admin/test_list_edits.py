@@ -1,5 +1,6 @@
 """Changes made on the list page: inline edits and actions on selected users."""
 
+import re
 from typing import Any
 
 import pytest
@@ -105,6 +106,10 @@ def test_action_on_all_users_found_must_be_confirmed(
     form = {"action": "deactivate", "all": "1"}
     question = post_form(admin, url, form)
     assert "Deactivate 25 users?" in question.text
+    assert re.findall(r'<li dir="auto">(.*)</li>', question.text) == [
+        "Active: Yes",
+        "Search: x",
+    ]
     assert 'name="all" value="1"' in question.text
     assert sum(user["active"] for user in list_users(admin)) == 26
     with caplog.at_level("INFO", "project.audit"):

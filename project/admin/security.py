@@ -135,13 +135,7 @@ def check_csrf() -> None:
     """
     if request.method in SAFE_METHODS:
         return
-    try:
-        token = request.form.get("csrf_token")
-    except HTTPException:
-        raise
-    except Exception as error:
-        # Each WSGI server raises its own exceptions for a malformed body.
-        raise BadRequest("The form is not complete: send it again.") from error
+    token = submitted_csrf_token()
     try:
         validate_csrf(token)
     except ValidationError:
@@ -149,6 +143,22 @@ def check_csrf() -> None:
             "This form is no longer valid: reload its page and try again, over HTTPS"
             " where there is a login."
         ) from None
+
+
+def submitted_csrf_token() -> str | None:
+    """Return the CSRF token of the submitted form.
+
+    Raises:
+        BadRequest: the body is not complete.
+        RequestEntityTooLarge: it exceeds the limit.
+    """
+    try:
+        return request.form.get("csrf_token")
+    except HTTPException:
+        raise
+    except Exception as error:
+        # Each WSGI server raises its own exceptions for a malformed body.
+        raise BadRequest("The form is not complete: send it again.") from error
 
 
 def check_return_url() -> None:
@@ -208,11 +218,9 @@ def handle_admin_exception(error: Exception) -> Response:
 
 def is_own_form() -> bool:
     """Return whether a form is one of this site's, and small enough to be kept."""
-    # Checked first, because it also limits what is read.
-    if (request.content_length or 0) > MAX_KEPT_FORM or request.files:
-        return False
+    request.max_content_length = MAX_KEPT_FORM
     try:
-        validate_csrf(request.form.get("csrf_token"))
-    except ValidationError:
+        validate_csrf(submitted_csrf_token())
+    except (HTTPException, ValidationError):
         return False
-    return True
+    return not request.files

@@ -226,8 +226,34 @@ def measure_indexes(rounds: int, seconds: int, users: int) -> tuple[str, list[Ru
         ]
         runs = run_rounds(targets, rounds, seconds, [FEW_CONNECTIONS])
     settings = f"{rounds} rounds of {seconds} s, {users:,} users"
-    result = report.index_table(runs)
+    result = report.write_table(runs)
     return report.render_rounds(runs, settings, "all indexes", result), runs
+
+
+def measure_history(rounds: int, seconds: int, users: int) -> tuple[str, list[Run]]:
+    """Measure writes without and with history; return the report and the runs."""
+    server = replace(THIS_SERVICE, workloads=WRITE_WORKLOADS)
+    with (
+        start_database_server() as database_server,
+        open(database_server.folder / "log", "w") as log,
+        ExitStack() as stack,
+    ):
+        database = database_server.create_database(users)
+        targets = [
+            stack.enter_context(
+                start_target(
+                    replace(server, variables={"HISTORY_DAYS": days}),
+                    database,
+                    log,
+                    name=name,
+                )
+            )
+            for name, days in (("no history", "0"), ("history", "365"))
+        ]
+        runs = run_rounds(targets, rounds, seconds, [FEW_CONNECTIONS])
+    settings = f"{rounds} rounds of {seconds} s, {users:,} users"
+    result = report.write_table(runs)
+    return report.render_rounds(runs, settings, "no history", result), runs
 
 
 def save(name: str, text: str, runs: Sequence[Run]) -> None:
@@ -306,6 +332,11 @@ def check_failures(runs: Sequence[Run]) -> None:
     is_flag=True,
     help="Measure only this service, and writes without each of its indexes.",
 )
+@click.option(
+    "--history",
+    is_flag=True,
+    help="Measure only this service, and writes without and with history.",
+)
 def main(
     rounds: int,
     seconds: int,
@@ -318,6 +349,7 @@ def main(
     queries: bool,
     plans: bool,
     indexes: bool,
+    history: bool,
 ) -> None:
     """Measure the cost of a request here and in the peers, and print it as Markdown.
 
@@ -330,13 +362,15 @@ def main(
         with start_database_server() as database_server:
             click.echo(show_plans(database_server.create_database(users)))
         return
-    if authentication or queries or indexes:
+    if authentication or queries or indexes or history:
         if authentication:
             text, runs = measure_authentication(rounds, seconds, users, connections)
         elif queries:
             text, runs = measure_queries(rounds, seconds, users)
-        else:
+        elif indexes:
             text, runs = measure_indexes(rounds, seconds, users)
+        else:
+            text, runs = measure_history(rounds, seconds, users)
         click.echo(text)
         check_failures(runs)
         return

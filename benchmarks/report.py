@@ -346,8 +346,8 @@ def query_table(runs: Sequence[Run]) -> str:
     )
 
 
-def index_table(runs: Sequence[Run]) -> str:
-    """Return PostgreSQL's part of a write, with all indexes and without each."""
+def write_table(runs: Sequence[Run]) -> str:
+    """Return PostgreSQL's part of a write with each server."""
     columns = [
         relative_to_first(
             {

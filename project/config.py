@@ -469,6 +469,12 @@ class Environment(BaseModel):
         " collected.",
         examples=["9100"],
     )
+    HISTORY_DAYS: NonNegativeInt = Field(
+        365,
+        description="Number of days for which the history says who has added, updated"
+        " and removed a user. Run `python manage.py purge_history` every day, which"
+        " deletes older entries. With 0 nothing is recorded.",
+    )
     CLIENT_TIMEOUT: PositiveInt = Field(
         10,
         description="Seconds that gunicorn waits for a client that sends the head of a"

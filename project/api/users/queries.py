@@ -19,6 +19,7 @@ from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
 
 from project import db
 from project.api.users.errors import EmailTaken, StaleVersion, UserNotFound
+from project.api.users.history import entries as history
 from project.api.users.mailbox import mailbox
 from project.api.users.models import User
 from project.api.users.schemas import FIELDS, WRITABLE_FIELDS
@@ -127,14 +128,29 @@ def fetch_large(statement: str, parameters: Mapping[str, Any]) -> Sequence[Row]:
         pool.large_results.release()
 
 
-def fetch_written(statement: str, parameters: Mapping[str, Any]) -> Row:
+def write(
+    statement: str, parameters: Mapping[str, Any], who: str | None
+) -> Sequence[Row]:
+    """Execute an INSERT, UPDATE or DELETE and return its rows.
+
+    Args:
+        who: the name for the history; see `audit_log.record`.
+    """
+    if history.is_enabled():
+        statement, parameters = history.record_as(who, statement, parameters)
+    return fetch_all(statement, parameters)
+
+
+def write_existing(
+    statement: str, parameters: Mapping[str, Any], who: str | None
+) -> Row:
     """Execute an UPDATE or DELETE of one user and return its row.
 
     Raises:
         UserNotFound: no user has the id.
         StaleVersion: the user's version is not accepted.
     """
-    rows = fetch_all(statement, parameters)
+    rows = write(statement, parameters, who)
     if not rows:
         raise UserNotFound()
     if rows[0][0] is None:
@@ -164,29 +180,34 @@ def get(user_id: int) -> VersionedUser:
     return to_versioned_user(rows[0])
 
 
-def insert(fields: Mapping[str, Any]) -> VersionedUser:
+def insert(fields: Mapping[str, Any], who: str | None) -> VersionedUser:
     """Add a user.
 
     Args:
         fields: the value of every field in `schemas.WRITABLE_FIELDS`.
+        who: see `write`.
 
     Raises:
         EmailTaken: another user has the address.
     """
-    rows = fetch_all(INSERT, fields)
+    rows = write(INSERT, fields, who)
     if not rows:
         raise EmailTaken()
     return to_versioned_user(rows[0])
 
 
 def update(
-    user_id: int, fields: Mapping[str, Any], versions: list[str] | None
+    user_id: int,
+    fields: Mapping[str, Any],
+    versions: list[str] | None,
+    who: str | None,
 ) -> VersionedUser:
     """Change some fields of a user.
 
     Args:
         fields: at least one new value; a field that is missing keeps its value.
         versions: the versions that may be changed, or None for any.
+        who: see `write`.
 
     Raises:
         UserNotFound: no user has the id.
@@ -196,19 +217,20 @@ def update(
     statement = update_fields(tuple(fields), versions is not None)
     parameters = {f"new_{name}": value for name, value in fields.items()}
     try:
-        row = fetch_written(
-            statement, parameters | {"user_id": user_id, "versions": versions}
+        row = write_existing(
+            statement, parameters | {"user_id": user_id, "versions": versions}, who
         )
     except UniqueViolation:
         raise EmailTaken() from None
     return to_versioned_user(row)
 
 
-def delete(user_id: int, versions: list[str] | None) -> str:
+def delete(user_id: int, versions: list[str] | None, who: str | None) -> str:
     """Remove a user, and return the e-mail address that the user had.
 
     Args:
         versions: the versions that may be removed, or None for any.
+        who: see `write`.
 
     Raises:
         UserNotFound: no user has the id.
@@ -216,7 +238,8 @@ def delete(user_id: int, versions: list[str] | None) -> str:
     """
     statement = delete_user(versions is not None)
     email: str
-    _, email = fetch_written(statement, {"user_id": user_id, "versions": versions})
+    parameters = {"user_id": user_id, "versions": versions}
+    _, email = write_existing(statement, parameters, who)
     return email
 
 

@@ -140,7 +140,7 @@ class UsersList(Resource):
     def post(self) -> Response:
         """Add a user."""
         payload = schemas.parse_body(schemas.NewUser, json_body())
-        user = queries.insert(vars(payload))
+        user = queries.insert(vars(payload), request.remote_user)
         user_id, email = user.data["id"], user.data["email"]
         record_user("added", user_id, request.remote_user)
         return user_response(user, 201, f"{email} was added!", f"/users/{user_id}")
@@ -170,14 +170,16 @@ class User(Resource):
         """Change the fields in the body, which has the schema."""
         payload = schemas.parse_body(schema, json_body())
         fields = payload.model_dump(exclude_unset=True)
-        user = queries.update(user_id, fields, accepted_versions(user_id))
-        record_user("updated", user_id, request.remote_user)
+        who = request.remote_user
+        user = queries.update(user_id, fields, accepted_versions(user_id), who)
+        record_user("updated", user_id, who)
         return user_response(user, message=f"{user_id} was updated!")
 
     def delete(self, user_id: int) -> Response:
         """Remove the user."""
-        email = queries.delete(user_id, accepted_versions(user_id))
-        record_user("removed", user_id, request.remote_user)
+        who = request.remote_user
+        email = queries.delete(user_id, accepted_versions(user_id), who)
+        record_user("removed", user_id, who)
         return json_response(message=f"{email} was removed!")
 
 

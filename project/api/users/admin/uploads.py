@@ -55,7 +55,7 @@ class ImportResult(NamedTuple):
     rejected: list[str]
 
 
-def import_file(file: FileStorage, existing: str) -> ImportResult:
+def import_file(file: FileStorage, existing: str, who: str) -> ImportResult:
     """Import a file by the command `import_users`.
 
     It runs in a process of its own, because the validation of many lines would delay
@@ -64,6 +64,7 @@ def import_file(file: FileStorage, existing: str) -> ImportResult:
     Args:
         file: CSV or JSON Lines, by the extension of its name.
         existing: see `import_users`.
+        who: the operator.
     """
     suffix = Path(secure_filename(file.filename or "")).suffix
     with closing(file), NamedTemporaryFile(suffix=suffix) as copy:
@@ -71,7 +72,7 @@ def import_file(file: FileStorage, existing: str) -> ImportResult:
         process = subprocess.run(
             [
                 *(sys.executable, "manage.py", "import_users", copy.name),
-                *("--existing", existing),
+                *("--existing", existing, "--who", who),
             ],
             cwd=Path(current_app.root_path).parent,
             capture_output=True,

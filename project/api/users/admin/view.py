@@ -36,6 +36,7 @@ from project.api.users.admin.forms import (
 from project.api.users.admin.uploads import MAX_UPLOAD, ImportForm, import_file
 from project.api.users.errors import EmailTaken, StaleVersion, UserNotFound
 from project.api.users.formulas import escape_formulas
+from project.api.users.history import entries as history
 from project.api.users.models import User
 from project.api.users.schemas import FIELDS, WRITABLE_FIELDS
 from project.audit_log import record_bulk, record_user
@@ -279,13 +280,25 @@ class UsersAdminView(AdminSecurityMixin, ModelView):
 
     @expose("/details/")
     def details_view(self) -> ResponseReturnValue:
-        """Show a user."""
+        """Show a user, and its history if that is recorded.
+
+        Raises:
+            UserNotFound: there is none, and no history of a removed one.
+        """
+        user_id = schemas.parse_id(request.args.get("id", "")) or 0
+        user = self.get_one(str(user_id))
+        entries = history.read(user_id) if history.is_enabled() else []
+        if user is None and not entries:
+            raise UserNotFound()
         page: str = self.render(
             "users_admin/details.html",
-            user=self.requested_user(),
+            user_id=user_id,
+            user=user,
+            history=entries,
+            format_datetime=format_datetime,
             return_url=self.return_url(),
         )
-        return page
+        return page, 200 if user else UserNotFound.status
 
     @expose("/new/", methods=("GET", "POST"))
     def create_view(self) -> ResponseReturnValue:
@@ -294,11 +307,10 @@ class UsersAdminView(AdminSecurityMixin, ModelView):
         form = UserForm()
         if form.validate_on_submit():
             try:
-                user = queries.insert(self.submitted_fields(form)).data
+                user = self.insert_user(form)
             except EmailTaken as error:
                 form.email.errors = [error.message]
             else:
-                record_user("added", user["id"], g.operator.username)
                 flash(f"{user['email']} was added.", "success")
                 return redirect(self.return_url())
         page: str = self.render(
@@ -341,8 +353,9 @@ class UsersAdminView(AdminSecurityMixin, ModelView):
         self.require_editor()
         user = self.requested_user()
         if request.method == "POST":
-            queries.delete(user.id, None)
-            record_user("removed", user.id, g.operator.username)
+            who = g.operator.username
+            queries.delete(user.id, None, who)
+            record_user("removed", user.id, who)
             flash(f"{user.email} was deleted.", "success")
             return redirect(self.return_url())
         page: str = self.render(
@@ -377,7 +390,8 @@ class UsersAdminView(AdminSecurityMixin, ModelView):
             if not form.file.data:
                 form.file.errors = ["Choose a file."]
             else:
-                result = import_file(form.file.data, form.existing.data)
+                who = g.operator.username
+                result = import_file(form.file.data, form.existing.data, who)
                 if result.counts:
                     record_bulk("import_users", g.operator.username, **result.counts)
                     counts = (f"{n:,} {name}" for name, n in result.counts.items())
@@ -395,12 +409,20 @@ class UsersAdminView(AdminSecurityMixin, ModelView):
         """Return the fields of a user in a valid form."""
         return {name: form[name].data for name in WRITABLE_FIELDS if name in form}
 
+    def insert_user(self, form: FlaskForm) -> queries.UserData:
+        """Add the user in a valid form; see `queries.insert`."""
+        who = g.operator.username
+        user = queries.insert(self.submitted_fields(form), who).data
+        record_user("added", user["id"], who)
+        return user
+
     def update_user(
         self, user_id: int, form: FlaskForm, versions: list[str] | None
     ) -> None:
         """Change the fields in a valid form; see `queries.update`."""
-        queries.update(user_id, self.submitted_fields(form), versions)
-        record_user("updated", user_id, g.operator.username)
+        who = g.operator.username
+        queries.update(user_id, self.submitted_fields(form), versions, who)
+        record_user("updated", user_id, who)
 
     @expose("/action/", methods=("POST",))
     def action_view(self) -> ResponseReturnValue:
@@ -444,8 +466,9 @@ class UsersAdminView(AdminSecurityMixin, ModelView):
         Raises:
             BadRequest: the statement exceeds DATABASE_STATEMENT_TIMEOUT.
         """
-        statement = action.statement.where(selected)
+        statement, who = action.statement.where(selected), g.operator.username
         try:
+            history.record_transaction_as(who, db.session.connection())
             if is_all:
                 number = cast(
                     sa.CursorResult[Any], db.session.execute(statement)
@@ -460,7 +483,6 @@ class UsersAdminView(AdminSecurityMixin, ModelView):
                     "This takes too long: select fewer users by the search or filters."
                 ) from None
             raise
-        who = g.operator.username
         if is_all:
             record_bulk(f"{action.label.lower()}_users", who, **{action.done: number})
         else:

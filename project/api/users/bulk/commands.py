@@ -108,7 +108,7 @@ def seed_db(count: int | None, seed: int | None) -> None:
     if count:
         with TerminalReporter(count) as reporter:
             users = samples.generate(count, seed)
-            result = load.bulk_insert(users, "skip", reporter)
+            result = load.bulk_insert(users, "skip", reporter, operating_system_user())
         click.echo(
             f"{result['added']:,} users were added, {result['skipped']:,} skipped."
         )
@@ -168,7 +168,12 @@ def export_users(file: Path, format: str | None) -> None:
     show_default=True,
     help="What to do with a user whose e-mail address is taken.",
 )
-def import_users(file: Path, format: str | None, existing: str) -> None:
+@click.option(
+    "--who",
+    default=operating_system_user,
+    help="The name for the history and the audit log. Default: yours.",
+)
+def import_users(file: Path, format: str | None, existing: str, who: str) -> None:
     """Add the users in FILE, or from stdin; either all or none.
 
     The first line of a CSV file contains the names of the columns. Each line of a JSON
@@ -181,10 +186,10 @@ def import_users(file: Path, format: str | None, existing: str) -> None:
     ):
         try:
             rows = formats.read(source, format, reporter)
-            result = load.bulk_insert(rows, existing, reporter)
+            result = load.bulk_insert(rows, existing, reporter, who)
         except load.ImportAborted as error:
             raise click.ClickException(
                 f"{error}. No user was added or changed."
             ) from error
     click.echo(", ".join(f"{count:,} {name}" for name, count in result.items()) + ".")
-    record_bulk("import_users", operating_system_user(), **result)
+    record_bulk("import_users", who, **result)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, TypedDict
 import sqlalchemy as sa
 
 from project import db
+from project.api.users.history.entries import record_transaction_as
 from project.api.users.mailbox import mailbox
 from project.api.users.queries import (
     DIALECT,
@@ -159,7 +160,7 @@ COPY_NULL = r"\N"
 
 
 def bulk_insert(
-    rows: Iterable[ImportRow], on_conflict: str, reporter: ProgressReporter
+    rows: Iterable[ImportRow], on_conflict: str, reporter: ProgressReporter, who: str
 ) -> BulkResult:
     """Add users; either all of them or none.
 
@@ -167,6 +168,7 @@ def bulk_insert(
         on_conflict: what to do with a row whose e-mail address an earlier row or a
             user has; a key of CONFLICT_POLICIES.
         reporter: may have rejected lines while `rows` is iterated; these count, too.
+        who: the name for the history.
 
     Raises:
         ImportAborted: a line was rejected, or another session has inserted one of the
@@ -177,6 +179,7 @@ def bulk_insert(
         db.engine.begin() as connection,
         closing(connection.connection.cursor()) as cursor,
     ):
+        record_transaction_as(who, connection)
         cursor.execute(CREATE_STAGING_TABLE)
         staged, last_line = copy_rows(cursor, rows, reporter)
         for reason, query in policy.checks.items():

@@ -10,6 +10,7 @@ from project.api.users import queries
 from project.api.users.bulk.load import ImportRow
 from project.api.users.errors import EmailTaken
 from project.api.users.schemas import NewUser, example
+from project.audit_log import operating_system_user
 
 SAMPLES = [
     {"username": "ada", "email": "ada@example.com"},
@@ -53,7 +54,7 @@ def sample_fields(sample: Mapping[str, str]) -> dict[str, Any]:
 def add_sample(sample: Mapping[str, str]) -> bool:
     """Add a sample user, and return False if the address is taken."""
     try:
-        queries.insert(sample_fields(sample))
+        queries.insert(sample_fields(sample), operating_system_user())
     except EmailTaken:
         return False
     return True

@@ -50,7 +50,7 @@ def test_each_command_writes_one_line_with_its_counts(
         ("seed_db", {"added": 3, "updated": 0, "skipped": 0}, USER),
         ("export_users", {"exported": 5}, USER),
         ("import_users", {"added": 0, "updated": 0, "skipped": 5}, USER),
-        ("recreate_db", {"users": 5}, USER),
+        ("recreate_db", {"users": 5, "user_history": 5}, USER),
         ("export_users", {"exported": 0}, USER),
     ]
     assert records[4][3] == f"import_users: 0 added, 0 updated, 5 skipped by {USER}"

@@ -61,7 +61,7 @@ def test_migrations_and_create_all_create_the_same_schema(
     db.create_all()
     created = read_schema()
     assert ("pg_trgm",) in created[EXTENSIONS]
-    assert len(created[FUNCTIONS]) == 1
+    assert len(created[FUNCTIONS]) == 2
     db.drop_all()
     with db.engine.begin() as connection:
         connection.exec_driver_sql("DROP EXTENSION pg_trgm")

@@ -1,0 +1,1 @@
+"""The history of users: who added, updated and removed them, and when."""

@@ -127,6 +127,6 @@ function openInlineEditor(button) {
 }
 
 for (const button of document.querySelectorAll(".inline-edit")) {
-  button.hidden = false;
+  button.disabled = false;
   button.addEventListener("click", () => openInlineEditor(button));
 }

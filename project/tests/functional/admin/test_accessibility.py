@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from flask_sqlalchemy import SQLAlchemy
 
+from project.api.users import queries
 from project.tests.browser import assert_accessible, click_and_wait
 from project.tests.functional.admin.helpers import users_table_missing
 from project.tests.passwords import PASSWORD
@@ -91,6 +92,18 @@ def test_states_of_the_list(screen: Page, open_url: str, add_user: AddUser) -> N
     assert_accessible(screen)
     click_and_wait(screen, "button >> text='Deactivate'")
     screen.get_by_role("status").wait_for()
+    assert_accessible(screen)
+
+
+def test_history(screen: Page, open_url: str, empty_database: SQLAlchemy) -> None:
+    fields = {"username": "ada", "email": "ada@example.com", "active": True}
+    queries.insert(fields, "w" * 255)
+    screen.goto(f"{open_url}/admin/user/details/?id=1")
+    assert screen.get_by_role("heading", name="History").is_visible()
+    assert_accessible(screen)
+    queries.delete(1, None, "ops")
+    screen.reload()
+    assert screen.get_by_text("This user was removed.").is_visible()
     assert_accessible(screen)
 
 

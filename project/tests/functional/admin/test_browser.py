@@ -62,6 +62,25 @@ def submit_login(page: Page, password: str = PASSWORD, username: str = "ops") ->
     click_and_wait(page, "main button >> text=Log in")
 
 
+def press_until(page: Page, label: str, key: str = "Tab") -> None:
+    """Press a key until the focused element has a label that contains a text."""
+    for _ in range(60):
+        page.keyboard.press(key)
+        text = page.evaluate(
+            "(document.activeElement.ariaLabel ?? document.activeElement.innerText"
+            " ?? '') + (document.activeElement.labels?.[0]?.innerText ?? '')"
+        )
+        if label in text:
+            return
+    raise AssertionError(f"the keyboard does not reach {label}")
+
+
+def press_enter_and_wait(page: Page) -> None:
+    """Follow the focused link, or press the focused button, and wait for the page."""
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+
+
 def test_home_links_to_lists_and_documentation(page: Page, open_url: str) -> None:
     page.goto(f"{open_url}/admin/")
     assert page.title() == "Home · Users service"
@@ -279,50 +298,92 @@ def test_stored_markup_is_shown_as_text(page: Page, row: int, name: str) -> None
 def test_keyboard_adds_finds_and_edits_a_user(page: Page) -> None:
     """No mouse: the skip link, the search, a link of the table, a form."""
 
-    def press_until(label: str, key: str = "Tab") -> None:
-        for _ in range(60):
-            page.keyboard.press(key)
-            text = page.evaluate(
-                "(document.activeElement.ariaLabel ?? document.activeElement.innerText"
-                " ?? '') + (document.activeElement.labels?.[0]?.innerText ?? '')"
-            )
-            if label in text:
-                return
-        raise AssertionError(f"the keyboard does not reach {label}")
-
-    press_until("Skip to the content")
+    press_until(page, "Skip to the content")
     page.keyboard.press("Enter")
-    press_until("New user")
-    with page.expect_navigation():
-        page.keyboard.press("Enter")
-    press_until("Username")
+    press_until(page, "New user")
+    press_enter_and_wait(page)
+    press_until(page, "Username")
     page.keyboard.type("katherine")
-    press_until("E-mail")
+    press_until(page, "E-mail")
     page.keyboard.type("kat@example.com")
-    press_until("Save")
-    with page.expect_navigation():
-        page.keyboard.press("Enter")
-    press_until("Search")
+    press_until(page, "Save")
+    press_enter_and_wait(page)
+    press_until(page, "Search")
     page.keyboard.type("kat")
-    with page.expect_navigation():
-        page.keyboard.press("Enter")
+    press_enter_and_wait(page)
     assert visible_emails(page) == ["kat@example.com"]
-    press_until("Edit Username of kat@example.com")
+    press_until(page, "Edit Username of kat@example.com")
     page.keyboard.press("Enter")
     page.keyboard.press("Control+A")
     page.keyboard.type("johnson")
     page.keyboard.press("Enter")
     page.wait_for_selector(".inline-form", state="detached")
     assert stored_users()[-1] == ("johnson", "kat@example.com", True)
-    press_until("Select kat@example.com", "Shift+Tab")
+    press_until(page, "Select kat@example.com", "Shift+Tab")
     page.keyboard.press("Space")
-    press_until("Delete", "Shift+Tab")
-    with page.expect_navigation():
-        page.keyboard.press("Enter")
-    press_until("Delete")
-    with page.expect_navigation():
-        page.keyboard.press("Enter")
+    press_until(page, "Delete", "Shift+Tab")
+    press_enter_and_wait(page)
+    press_until(page, "Delete")
+    press_enter_and_wait(page)
     assert len(stored_users()) == 3
+
+
+def test_keyboard_resolves_a_conflict(page: Page) -> None:
+    click_and_wait(page, "tbody tr >> nth=2 >> text=Edit")
+    other = page.context.new_page()
+    other.goto(page.url)
+    other.fill("#username", "countess")
+    click_and_wait(other, "button >> text=Save")
+    press_until(page, "Username")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("lady")
+    press_until(page, "Save")
+    press_enter_and_wait(page)
+    assert page.get_by_text("Stored now: countess").is_visible()
+    press_until(page, "Save my version")
+    press_enter_and_wait(page)
+    assert stored_users()[0] == ("lady", "ada@example.com", True)
+
+
+def test_keyboard_changes_all_users_found(page: Page) -> None:
+    press_until(page, "All 3 users of the list")
+    page.keyboard.press("Space")
+    press_until(page, "Deactivate")
+    press_enter_and_wait(page)
+    press_until(page, "Deactivate")
+    press_enter_and_wait(page)
+    assert {active for *_, active in stored_users()} == {False}
+
+
+def test_keyboard_imports_and_exports(page: Page, tmp_path: Path) -> None:
+    press_until(page, "Import")
+    press_enter_and_wait(page)
+    file = tmp_path / "users.csv"
+    file.write_text("username,email\nkatherine,kat@example.com\n")
+    press_until(page, "File")
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Space")
+    chooser.value.set_files(file)
+    press_until(page, "If an e-mail address is taken")
+    page.keyboard.press("ArrowDown")
+    press_until(page, "Import")
+    press_enter_and_wait(page)
+    assert len(stored_users()) == 4
+    press_until(page, "Export CSV")
+    with page.expect_download() as download:
+        page.keyboard.press("Enter")
+    assert "kat@example.com" in download.value.path().read_text()
+
+
+def test_list_does_not_move_while_it_loads(page: Page) -> None:
+    page.add_init_script(
+        "new PerformanceObserver((list) => {"
+        " for (const entry of list.getEntries()) window.shift = entry.value"
+        "}).observe({type: 'layout-shift', buffered: true})"
+    )
+    page.reload()
+    page.wait_for_timeout(200)
+    assert page.evaluate("window.shift ?? 0") < 0.01
 
 
 def test_phone_adds_finds_edits_and_deletes_a_user(

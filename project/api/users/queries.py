@@ -18,8 +18,8 @@ from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
 
 from project import db
+from project.api.users import history
 from project.api.users.errors import EmailTaken, StaleVersion, UserNotFound
-from project.api.users.history import entries as history
 from project.api.users.mailbox import mailbox
 from project.api.users.models import User
 from project.api.users.schemas import FIELDS, WRITABLE_FIELDS

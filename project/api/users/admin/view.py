@@ -23,7 +23,7 @@ from werkzeug.exceptions import BadRequest, Forbidden
 from project import db
 from project.admin.formatting import Count, format_boolean, format_datetime
 from project.admin.security import AdminSecurityMixin
-from project.api.users import queries, schemas
+from project.api.users import history, queries, schemas
 from project.api.users.admin.actions import ACTIONS, Action
 from project.api.users.admin.counts import count_rows
 from project.api.users.admin.filters import FILTERS, matches_search
@@ -36,7 +36,6 @@ from project.api.users.admin.forms import (
 from project.api.users.admin.uploads import MAX_UPLOAD, ImportForm, import_file
 from project.api.users.errors import EmailTaken, StaleVersion, UserNotFound
 from project.api.users.formulas import escape_formulas
-from project.api.users.history import entries as history
 from project.api.users.models import User
 from project.api.users.schemas import FIELDS, WRITABLE_FIELDS
 from project.audit_log import record_bulk, record_user

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, TypedDict
 import sqlalchemy as sa
 
 from project import db
-from project.api.users.history.entries import record_transaction_as
+from project.api.users.history import record_transaction_as
 from project.api.users.mailbox import mailbox
 from project.api.users.queries import (
     DIALECT,

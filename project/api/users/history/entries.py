@@ -78,7 +78,7 @@ class Entry(NamedTuple):
 
     Attributes:
         action: `added`, `updated` or `removed`.
-        who: see `audit_log.record`.
+        who: the operator, the client of the API, or the user of the operating system.
     """
 
     action: str

@@ -36,6 +36,27 @@ CREATE TRIGGER users_history_delete AFTER DELETE ON users
     EXECUTE FUNCTION users_record_history('removed');
 """
 
+# The service's role may not be the owner. Its writes would fail without these
+# privileges, because the triggers run with them.
+GRANT_PRIVILEGES = """
+DO $$
+DECLARE
+    role record;
+BEGIN
+    FOR role IN
+        SELECT DISTINCT grantee
+        FROM pg_class, aclexplode(relacl)
+        WHERE oid = 'users'::regclass AND privilege_type = 'INSERT'
+    LOOP
+        EXECUTE format(
+            'GRANT SELECT, INSERT, DELETE ON user_history TO %s',
+            CASE role.grantee WHEN 0 THEN 'PUBLIC' ELSE role.grantee::regrole::text END
+        );
+    END LOOP;
+END;
+$$
+"""
+
 
 def upgrade() -> None:
     """Apply the migration."""
@@ -53,6 +74,7 @@ def upgrade() -> None:
         ),
     )
     op.execute(CREATE_TRIGGERS)
+    op.execute(GRANT_PRIVILEGES)
 
 
 def downgrade() -> None:

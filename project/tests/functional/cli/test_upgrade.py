@@ -57,6 +57,23 @@ def test_upgrade_without_permission_names_the_extension_to_create(
     assert run_command("db", "upgrade", app=restricted_app).exit_code == 0
 
 
+def test_role_that_is_not_the_owner_can_write_after_the_upgrade(
+    run_command: RunCommand,
+    restricted_app: Flask,
+    blank_app: Flask,
+    blank_database_url: str,
+) -> None:
+    assert run_command("db", "upgrade", "0005", app=blank_app).exit_code == 0
+    privileges = "SELECT, INSERT, UPDATE, DELETE"
+    sql.execute(blank_database_url, f"GRANT {privileges} ON users TO {ROLE}")
+    assert run_command("db", "upgrade", app=blank_app).exit_code == 0
+    assert run_command("seed_db", app=restricted_app).exit_code == 0
+    assert (
+        run_command("purge_history", "--days", "0", app=restricted_app).exit_code == 0
+    )
+    assert sql.execute(blank_database_url, "SELECT count(*) FROM users") == [(2,)]
+
+
 def test_create_all_without_permission_names_the_extension_to_create(
     restricted_app: Flask, blank_database_url: str
 ) -> None:

@@ -428,6 +428,16 @@ def test_phone_adds_finds_edits_and_deletes_a_user(
         page.fill(".inline-form input[type=text]", "lovelace@example.com")
         tap(".inline-form >> text=Save")
         page.wait_for_selector(".inline-form", state="detached")
+        tap_and_wait("td.links >> text=Edit")
+        page.fill("#username", "lady")
+        with empty_database.engine.begin() as connection:
+            connection.exec_driver_sql(
+                "UPDATE users SET username = 'countess' WHERE id = 1"
+            )
+        tap_and_wait("button >> text=Save")
+        assert page.get_by_text("Stored now: countess").is_visible()
+        page.fill("#username", "ada")
+        tap_and_wait("text=Save my version")
         tap("text=Select this page")
         tap_and_wait("button >> text='Deactivate'")
         assert stored_users()[0] == ("ada", "lovelace@example.com", False)

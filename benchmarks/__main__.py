@@ -33,6 +33,7 @@ OUTPUT = ROOT / "instance" / "benchmarks"
 FEW_CONNECTIONS = 16
 OWN_PACKAGES = ("flask", "flask-restful", "sqlalchemy", "psycopg2-binary", "gunicorn")
 PEER_PACKAGES = (
+    "starlette",
     "fastapi",
     "litestar",
     "django",

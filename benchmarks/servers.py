@@ -103,6 +103,11 @@ SERVERS = (
         is_peer=True,
     ),
     Server(
+        "Starlette, asyncpg without an ORM",
+        (*UVICORN, "benchmarks.peers.starlette_asyncpg:app"),
+        is_peer=True,
+    ),
+    Server(
         "FastAPI, async SQLAlchemy, asyncpg",
         (*UVICORN, "benchmarks.peers.fastapi_async:app"),
         is_peer=True,

@@ -64,8 +64,9 @@ def explain_unavailable(error: BaseException) -> str | None:
         return str(error)
     if isinstance(error, exc.TimeoutError):
         return (
-            "the database is not available: every connection of the pool is in use;"
-            " raise DATABASE_POOL_SIZE or reduce the number of concurrent requests"
+            "the database is not available: other requests use the connections of the"
+            " pool: look for slow statements and locks, raise DATABASE_POOL_SIZE, or"
+            " reduce the number of concurrent requests"
         )
     cause = error.orig if isinstance(error, exc.DBAPIError) else error
     for error_class, hint in HINTS.items():

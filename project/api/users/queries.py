@@ -12,6 +12,8 @@ from typing import Any, NamedTuple, TypeAlias, cast
 
 import psycopg2
 import sqlalchemy as sa
+from flask import current_app
+from flask.sansio.app import App
 from psycopg2.errors import UniqueViolation
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
@@ -23,12 +25,16 @@ from project.api.users.errors import EmailTaken, StaleVersion, UserNotFound
 from project.api.users.mailbox import mailbox
 from project.api.users.models import User
 from project.api.users.schemas import FIELDS, WRITABLE_FIELDS
+from project.database.data_loader import DataLoader
 from project.database.engines import AUTOCOMMIT, discard_dead_connections
 from project.database.pool import FifoPool
 
 Row: TypeAlias = tuple[Any, ...]
 # The values of `schemas.FIELDS`.
 UserData: TypeAlias = dict[str, Any]
+
+# The key of the data loader in `app.extensions`.
+LOADER = "user_loader"
 
 DIALECT = PGDialect_psycopg2()  # type: ignore[no-untyped-call]
 
@@ -51,7 +57,12 @@ def to_sql(statement: sa.ClauseElement) -> str:
     return str(statement.compile(dialect=DIALECT))
 
 
-SELECT = to_sql(sa.select(*columns, version).where(has_id))
+SELECT = to_sql(
+    sa.select(*columns, version).where(
+        users.c.id
+        == sa.any_(sa.bindparam("ids", type_=postgresql.ARRAY(sa.BigInteger)))
+    )
+)
 COUNT = to_sql(sa.select(sa.func.count()).select_from(users))
 INSERT = to_sql(
     postgresql.insert(users)
@@ -168,16 +179,28 @@ def to_versioned_user(row: Row) -> VersionedUser:
     return VersionedUser(to_user(row), row[-1])
 
 
+def init_app(app: App) -> None:
+    """Create the data loader that all requests of an application share."""
+    app.extensions[LOADER] = DataLoader(read, app.config["DATABASE_POOL_TIMEOUT"])
+
+
+def read(ids: list[int]) -> dict[int, VersionedUser]:
+    """Return the users that exist, by their ids."""
+    rows = fetch_all(SELECT, {"ids": ids})
+    return {row[0]: to_versioned_user(row) for row in rows}
+
+
 def get(user_id: int) -> VersionedUser:
-    """Read a user.
+    """Read a user, together with those of concurrent requests.
 
     Raises:
         UserNotFound: no user has the id.
     """
-    rows = fetch_all(SELECT, {"user_id": user_id})
-    if not rows:
+    loader: DataLoader[int, VersionedUser] = current_app.extensions[LOADER]
+    user = loader.load(user_id)
+    if user is None:
         raise UserNotFound()
-    return to_versioned_user(rows[0])
+    return user
 
 
 def insert(fields: Mapping[str, Any], who: str | None) -> VersionedUser:

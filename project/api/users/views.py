@@ -46,9 +46,10 @@ class UserIdConverter(BaseConverter):
 
 
 @users_blueprint.record_once
-def register_converter(state: BlueprintSetupState) -> None:
+def init_app(state: BlueprintSetupState) -> None:
     """Make the converter available to URL rules, as `<user_id:name>`."""
     state.app.url_map.converters["user_id"] = UserIdConverter
+    queries.init_app(state.app)
 
 
 def json_body() -> bytes:
@@ -205,7 +206,7 @@ def handle_invalid_id() -> Response | None:
 
 
 # Flask-RESTful adds the rules when the blueprint is registered. The converter exists
-# by then because `register_converter` is recorded above.
+# by then because `init_app` is recorded above.
 api = Api(users_blueprint)
 api.add_resource(UsersList, "/users")
 api.add_resource(User, "/users/<user_id:user_id>")

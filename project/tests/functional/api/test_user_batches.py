@@ -1,0 +1,175 @@
+"""Concurrent `GET /users/<id>` share statements."""
+
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from urllib.request import urlopen
+
+import pytest
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from devtools.servers import start_gunicorn
+from devtools.sql import connect, execute
+from project.api.users.models import User
+from project.api.users.queries import LOADER
+from project.database.data_loader import MAX_STATEMENTS
+from project.tests.types import AddUser, CreateProductionApp
+
+# The processes of PostgreSQL whose statements wait for `locked_users`.
+WAITING = """
+    SELECT pid FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
+# Seconds. Long enough on a busy machine.
+TIMEOUT = 30
+NUMBER_OF_USERS = 20
+
+
+@pytest.fixture
+def users(add_user: AddUser) -> list[User]:
+    return [
+        add_user(f"user {number}", f"{number}@example.com")
+        for number in range(NUMBER_OF_USERS)
+    ]
+
+
+@pytest.fixture(scope="module")
+def app(create_production_app: CreateProductionApp, database_url: str) -> Flask:
+    return create_production_app(
+        DATABASE_URL=database_url,
+        DATABASE_POOL_TIMEOUT=TIMEOUT,
+        DATABASE_LOCK_TIMEOUT=TIMEOUT,
+        DATABASE_STATEMENT_TIMEOUT=2 * TIMEOUT,
+    )
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(NUMBER_OF_USERS) as pool:
+        yield pool
+
+
+@contextmanager
+def locked_users(url: str) -> Iterator[None]:
+    """Let all statements on the table wait until the end."""
+    with closing(connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute("BEGIN; LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+        yield
+        cursor.execute("ROLLBACK")
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + TIMEOUT
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def wait_for_statements(url: str, number: int) -> list[int]:
+    """Wait until statements wait for the lock, and return their processes."""
+    wait_until(lambda: len(execute(url, WAITING)) == number)
+    return [pid for (pid,) in execute(url, WAITING)]
+
+
+def send_requests(
+    app: Flask, threads: ThreadPoolExecutor, url: str, users: list[User]
+) -> list[Future[TestResponse]]:
+    """Request each user, one after another until MAX_STATEMENTS wait for the lock."""
+
+    def get(user: User) -> TestResponse:
+        return app.test_client().get(f"/users/{user.id}")
+
+    responses = []
+    for number, user in enumerate(users, 1):
+        responses.append(threads.submit(get, user))
+        if number <= MAX_STATEMENTS:
+            wait_for_statements(url, number)
+    loader = app.extensions[LOADER]
+    wait_until(lambda: len(loader.open_batch.keys) == len(users) - MAX_STATEMENTS)
+    return responses
+
+
+def assert_users(responses: list[Future[TestResponse]], users: list[User]) -> None:
+    for response, user in zip(responses, users, strict=True):
+        answered = response.result(TIMEOUT)
+        assert answered.status_code == 200
+        assert answered.get_json()["data"]["email"] == user.email
+
+
+def test_concurrent_requests_use_few_connections_and_get_their_users(
+    app: Flask, threads: ThreadPoolExecutor, database_url: str, users: list[User]
+) -> None:
+    with locked_users(database_url):
+        responses = send_requests(app, threads, database_url, users)
+        assert len(execute(database_url, WAITING)) == MAX_STATEMENTS
+    assert_users(responses, users)
+
+
+def test_request_sees_what_was_committed_while_others_waited(
+    app: Flask, threads: ThreadPoolExecutor, database_url: str, users: list[User]
+) -> None:
+    """It joins the requests that wait, and their statement begins after it."""
+    with closing(connect(database_url)) as connection, connection.cursor() as cursor:
+        cursor.execute("BEGIN; LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+        responses = send_requests(app, threads, database_url, users)
+        cursor.execute("UPDATE users SET username = 'committed'; COMMIT")
+        names = [
+            response.result(TIMEOUT).get_json()["data"]["username"]
+            for response in responses
+        ]
+    assert names == ["committed"] * NUMBER_OF_USERS
+
+
+def test_lost_connections_fail_only_the_requests_that_use_them(
+    app: Flask, threads: ThreadPoolExecutor, database_url: str, users: list[User]
+) -> None:
+    with locked_users(database_url):
+        responses = send_requests(app, threads, database_url, users)
+        for pid in wait_for_statements(database_url, MAX_STATEMENTS):
+            execute(database_url, f"SELECT pg_terminate_backend({pid})")
+        for response in responses[:MAX_STATEMENTS]:
+            assert response.result(TIMEOUT).status_code == 503
+    assert_users(responses[MAX_STATEMENTS:], users[MAX_STATEMENTS:])
+
+
+def test_missing_user_among_others_is_404(
+    app: Flask, threads: ThreadPoolExecutor, database_url: str, users: list[User]
+) -> None:
+    missing = users[-1]
+    execute(database_url, f"DELETE FROM users WHERE id = {missing.id}")
+    with locked_users(database_url):
+        responses = send_requests(app, threads, database_url, users)
+    assert responses[-1].result(TIMEOUT).status_code == 404
+    assert_users(responses[:-1], users[:-1])
+
+
+@pytest.mark.server
+def test_clients_that_disconnect_do_not_disturb_others(
+    threads: ThreadPoolExecutor, database_url: str, users: list[User]
+) -> None:
+    with start_gunicorn(
+        database_url,
+        WEB_CONCURRENCY="1",
+        DATABASE_POOL_TIMEOUT=str(TIMEOUT),
+        DATABASE_LOCK_TIMEOUT=str(TIMEOUT),
+        DATABASE_STATEMENT_TIMEOUT=str(2 * TIMEOUT),
+    ) as (url, _):
+        host, _, port = url.removeprefix("http://").partition(":")
+        with locked_users(database_url):
+            for user in users:
+                with socket.create_connection((host, int(port))) as client:
+                    request = f"GET /users/{user.id} HTTP/1.1\r\nHost: {host}\r\n\r\n"
+                    client.sendall(request.encode())
+            wait_for_statements(database_url, MAX_STATEMENTS)
+            responses = [
+                threads.submit(urlopen, f"{url}/users/{user.id}") for user in users
+            ]
+        emails = [
+            json.load(response.result(TIMEOUT))["data"]["email"]
+            for response in responses
+        ]
+    assert emails == [user.email for user in users]

@@ -11,7 +11,7 @@ from termios import FIONREAD
 from time import monotonic
 
 import gevent
-from gevent.socket import socket, wait
+from gevent.socket import socket
 from greenlet import greenlet
 from gunicorn.http.errors import LimitRequestHeaders, ParseException
 from gunicorn.http.message import Request
@@ -115,6 +115,7 @@ class ClientSocket(socket):
         """Prepare for the body and the response of a request after its head."""
         if self.awaited is Awaited.REQUEST:
             # The head arrived together with the previous request.
+            self.queue.add(self.greenlet)
             self.queue.wait()
         self.request = request
         self.expects_head = True
@@ -138,13 +139,13 @@ class ClientSocket(socket):
         try:
             if self.small_packets > MAX_SMALL_PACKETS:
                 gevent.sleep(SMALL_PACKET_INTERVAL)
-            wait(self.readable)
-            self.waits_until = inf
+            self.readable.start(self.join_queue)
             self.queue.wait()
             data = super().recv(size, flags)
         except TimeoutError:
             return self.end_wait()
         finally:
+            self.readable.stop()
             self.waits_until = inf
         if self.awaited is Awaited.REQUEST:
             self.wait_for(Awaited.HEAD, self.client_timeout)
@@ -153,6 +154,15 @@ class ClientSocket(socket):
         self.received_bytes += len(data)
         self.small_packets += len(data) < CHUNK_BLOCK
         return data
+
+    def join_queue(self) -> None:
+        """Let the greenlet continue in its turn; called when the socket is readable.
+
+        The time that it waits in the queue does not count.
+        """
+        self.readable.stop()
+        self.waits_until = inf
+        self.queue.add(self.greenlet)
 
     def check_size(self) -> None:
         """Raise the errors of `recv` for parts of a request that are too large."""

@@ -1,6 +1,7 @@
 """The order in which a worker starts requests."""
 
 from collections import deque
+from contextlib import suppress
 from time import monotonic
 
 import gevent
@@ -25,16 +26,19 @@ class RequestQueue:
         self.waiting: deque[greenlet] = deque()
         self.next_round = self.hub.loop.timer(0)
 
-    def wait(self) -> None:
-        """Wait until the current greenlet may start its request."""
+    def add(self, request: greenlet) -> None:
+        """Let a greenlet start its request after those that were added before."""
         if not self.waiting:
             self.next_round.start(self.start_requests)
-        current = gevent.getcurrent()
-        self.waiting.append(current)
+        self.waiting.append(request)
+
+    def wait(self) -> None:
+        """Wait until `add` was called for the current greenlet and it is its turn."""
         try:
             self.hub.switch()
         except BaseException:
-            self.waiting.remove(current)
+            with suppress(ValueError):
+                self.waiting.remove(gevent.getcurrent())
             raise
 
     def start_requests(self) -> None:

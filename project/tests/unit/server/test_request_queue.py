@@ -7,12 +7,17 @@ import gevent
 from project.server.request_queue import SLICE, RequestQueue
 
 
+def wait_for_turn(queue: RequestQueue) -> None:
+    queue.add(gevent.getcurrent())
+    queue.wait()
+
+
 def test_requests_start_in_the_order_of_their_calls() -> None:
     queue = RequestQueue()
     started: list[int] = []
 
     def start(number: int) -> None:
-        queue.wait()
+        wait_for_turn(queue)
         started.append(number)
 
     gevent.joinall([gevent.spawn(start, number) for number in range(100)])
@@ -25,13 +30,13 @@ def test_running_request_continues_between_new_requests() -> None:
     events: list[str] = []
 
     def run_short_request() -> None:
-        queue.wait()
+        wait_for_turn(queue)
         for _ in range(5):
             gevent.sleep(0.000_001)
         events.append("short")
 
     def run_long_request() -> None:
-        queue.wait()
+        wait_for_turn(queue)
         time.sleep(SLICE)
         events.append("long")
 
@@ -47,9 +52,31 @@ def test_request_that_waits_again_is_served_again() -> None:
 
     def run() -> int:
         for _ in range(1000):
-            queue.wait()
+            wait_for_turn(queue)
         return 1000
 
     greenlets = [gevent.spawn(run) for _ in range(3)]
     gevent.joinall(greenlets, raise_error=True)
     assert [greenlet.value for greenlet in greenlets] == [1000] * 3
+
+
+def test_killed_request_does_not_start() -> None:
+    queue = RequestQueue()
+    started: list[str] = []
+
+    def start(name: str) -> None:
+        queue.add(gevent.getcurrent())
+        queue.wait()
+        started.append(name)
+
+    def kill_second() -> None:
+        second.kill(block=False)
+
+    first = gevent.spawn(start, "first")
+    second = gevent.spawn(start, "second")
+    # It runs after both have been added and before the first round of the queue.
+    gevent.spawn(kill_second)
+    third = gevent.spawn(start, "third")
+    gevent.joinall([first, second, third])
+    assert started == ["first", "third"]
+    assert not queue.waiting

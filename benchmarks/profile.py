@@ -17,7 +17,7 @@ WORKLOAD = "one"
 CONNECTIONS = 16
 SAMPLES_PER_SECOND = 200
 DATABASE_LAYER = "psycopg2: run the statement, wait for PostgreSQL"
-DATABASE_WAIT = r"^wait_for_postgres \("
+DATABASE_WAIT = r"^WaitCallback.__call__ \("
 # The layer of a stack frame is that of the first pattern that matches. A frame that
 # matches none, for example of the standard library, belongs to its caller's layer.
 LAYERS = {

@@ -69,10 +69,7 @@ def engine_options(settings: Settings) -> dict[str, Any]:
     return {
         "poolclass": FifoPool,
         "pool_size": settings.DATABASE_POOL_SIZE,
-        "max_overflow": 0,
         "pool_timeout": settings.DATABASE_POOL_TIMEOUT,
-        # The most recently used connection is the least likely to be stale.
-        "pool_use_lifo": True,
         "pool_events": [(ping_if_idle, "checkout")],
         "connect_args": connect_args(settings),
         # The message of an exception, which may be logged, would contain them.

@@ -5,7 +5,7 @@ from threading import Lock, RLock
 from typing import Any
 
 from sqlalchemy import exc
-from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
 # The part of the connections that can read many rows at the same time. PostgreSQL reads
 # while Python processes, so two of the default size are as fast as more.
@@ -72,32 +72,71 @@ class FifoSemaphore:
             self.waiters.popleft().release()
 
 
-class FifoPool(QueuePool):
-    """A QueuePool that gives out connections in the order of the requests.
+class FifoPool(Pool):
+    """A pool of connections that are given out in the order of the requests.
 
-    It defines the methods that each subclass of Pool defines. SQLAlchemy has no option
-    for the order of the waiters.
+    SQLAlchemy's QueuePool has no option for the order of the waiters. It defines the
+    methods that each subclass of Pool defines.
+
+    Args:
+        pool_size: the maximum number of connections.
+        timeout: how long a request waits for a connection, in seconds.
 
     Attributes:
         large_results: to be acquired before a connection that reads many rows. Other
             requests then wait for a few of these at most.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.semaphore = FifoSemaphore(self.size())
-        self.large_results = FifoSemaphore(max(1, int(self.size() * LARGE_SHARE)))
+    def __init__(
+        self, creator: Any, pool_size: int = 5, timeout: float = 30, **options: Any
+    ) -> None:
+        super().__init__(creator, **options)
+        self.pool_size = pool_size
+        self.timeout = timeout
+        self.semaphore = FifoSemaphore(pool_size)
+        self.large_results = FifoSemaphore(max(1, int(pool_size * LARGE_SHARE)))
+        # The last one was used last, so it is the least likely to be stale.
+        self.idle: list[ConnectionPoolEntry] = []
+
+    def recreate(self) -> "FifoPool":
+        """Return a new pool with the same options; called by `Engine.dispose`."""
+        return FifoPool(
+            self._creator,
+            self.pool_size,
+            self.timeout,
+            recycle=self._recycle,
+            echo=self.echo,
+            logging_name=self._orig_logging_name,
+            reset_on_return=self._reset_on_return,
+            _dispatch=self.dispatch,
+            dialect=self._dialect,
+        )
+
+    def dispose(self) -> None:
+        """Close the idle connections. The others end with the pool itself."""
+        while self.idle:
+            self.idle.pop().close()
+
+    def status(self) -> str:
+        """Describe the pool in the messages of SQLAlchemy."""
+        return f"{self.checkedout()} of {self.pool_size} connections in use"
+
+    def checkedout(self) -> int:
+        """Return the number of connections in use."""
+        return self.pool_size - self.semaphore.value
 
     def _do_get(self) -> ConnectionPoolEntry:
-        self.semaphore.acquire(self.timeout())
+        self.semaphore.acquire(self.timeout)
         try:
-            return super()._do_get()
+            return self.idle.pop()
+        except IndexError:
+            pass
+        try:
+            return self._create_connection()
         except BaseException:
             self.semaphore.release()
             raise
 
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
-        try:
-            super()._do_return_conn(record)
-        finally:
-            self.semaphore.release()
+        self.idle.append(record)
+        self.semaphore.release()

@@ -16,9 +16,9 @@ from prometheus_client import (
     make_wsgi_app,
 )
 from prometheus_client.multiprocess import MultiProcessCollector
-from sqlalchemy.pool import QueuePool
 
 from project.database.engines import AUTOCOMMIT
+from project.database.pool import FifoPool
 from project.web.errors import database_failed
 from project.web.request_log import route_label
 
@@ -72,7 +72,7 @@ def record_request(response: Response) -> Response:
     SECONDS.labels(method, route_label()).observe(time.perf_counter() - g.started)
     IN_FLIGHT.dec()
     pool = current_app.extensions["sqlalchemy"].engines[AUTOCOMMIT].pool
-    assert isinstance(pool, QueuePool)
+    assert isinstance(pool, FifoPool)
     POOL_IN_USE.set(pool.checkedout())
     return response
 

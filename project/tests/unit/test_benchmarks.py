@@ -147,7 +147,7 @@ def test_peers_are_locked_by_hash_without_an_index() -> None:
 def test_layer_shares_attribute_samples_to_layers() -> None:
     flask = "Flask.wsgi_app (/packages/flask/app.py:9)"
     query = "fetch_all (/here/project/api/users/queries.py:9)"
-    wait = "wait_for_postgres (/here/project/server/cooperative.py:9)"
+    wait = "WaitCallback.__call__ (/here/project/server/cooperative.py:9)"
     samples = [
         f"process 1:gunicorn;{flask};match (/packages/werkzeug/routing/map.py:9) 5",
         f"process 1:gunicorn;{flask};choice (/python/random.py:9) 1",

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from threading import Lock
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, create_engine, exc, make_url
@@ -88,9 +89,7 @@ def test_release_during_acquire_does_not_block() -> None:
 def engine(database_url: str) -> Iterator[Engine]:
     """An engine with a pool of two connections."""
     url = make_url(database_url).set(drivername="postgresql+psycopg2")
-    engine = create_engine(
-        url, poolclass=FifoPool, pool_size=2, max_overflow=0, pool_timeout=0.05
-    )
+    engine = create_engine(url, poolclass=FifoPool, pool_size=2, pool_timeout=0.05)
     yield engine
     engine.dispose()
 
@@ -117,9 +116,31 @@ def test_failed_connect_leaves_room_in_the_pool() -> None:
         "postgresql+psycopg2://users@localhost:1/users",
         poolclass=FifoPool,
         pool_size=1,
-        max_overflow=0,
         pool_timeout=0.05,
     )
     for _ in range(3):
         with pytest.raises(exc.OperationalError, match="refused"):
             engine.connect()
+
+
+def test_connection_is_reused_and_counted_while_it_is_in_use(engine: Engine) -> None:
+    pool = engine.pool
+    assert isinstance(pool, FifoPool)
+    with engine.connect() as connection:
+        first = connection.connection.dbapi_connection
+        assert pool.checkedout() == 1
+        assert pool.status() == "1 of 2 connections in use"
+    assert pool.checkedout() == 0
+    with engine.connect() as connection:
+        assert connection.connection.dbapi_connection is first
+
+
+def test_disposed_pool_closes_its_connections_and_is_replaced(engine: Engine) -> None:
+    with engine.connect() as connection:
+        dbapi_connection: Any = connection.connection.dbapi_connection
+    old_pool = engine.pool
+    engine.dispose()
+    assert dbapi_connection.closed
+    assert engine.pool is not old_pool
+    with engine.connect(), engine.connect(), pytest.raises(exc.TimeoutError):
+        engine.connect()

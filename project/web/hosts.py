@@ -8,6 +8,7 @@ from flask import Flask, request
 
 from project.web.error_codes import ErrorCode
 from project.web.errors import ApiError
+from project.web.proxies import current_request
 
 # Load balancers and orchestrators probe these URLs under an IP address. Their responses
 # contain no data and no links.
@@ -50,11 +51,12 @@ def check_host_header() -> None:
     Raises:
         InvalidHost: it has none.
     """
-    environ = request.environ
+    current = current_request()
+    environ = current.environ
     if "HTTP_HOST" not in environ and environ["SERVER_PROTOCOL"] == "HTTP/1.1":
         raise InvalidHost()
     # Werkzeug returns an empty text for a malformed host.
-    if not request.host:
+    if not current.host:
         raise InvalidHost()
 
 

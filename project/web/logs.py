@@ -16,8 +16,8 @@ class RequestIdFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Accept every record."""
-        if has_app_context() and "request_id" in g:
-            record.request_id = g.request_id
+        if has_app_context() and (request_id := g.get("request_id")):
+            record.request_id = request_id
         return True
 
 
@@ -27,6 +27,9 @@ class TextFormatter(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:
         """Return the line without its traceback."""
         line = super().formatMessage(record)
+        # Most lines need no replacement, and `isprintable` is faster.
+        if line.isprintable():
+            return line
         return UNSAFE_CHARACTERS.sub(lambda match: repr(match[0])[1:-1], line)
 
 

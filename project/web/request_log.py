@@ -6,8 +6,10 @@ import time
 from functools import cache
 from random import getrandbits
 
-from flask import Flask, Response, g, request
+from flask import Flask, Request, Response, request
 from werkzeug.middleware.proxy_fix import ProxyFix
+
+from project.web.proxies import current_globals, current_request
 
 REQUEST_ID_HEADER = "X-Request-ID"
 # A request id from a client is used only if it matches.
@@ -32,12 +34,13 @@ def init_app(app: Flask) -> None:
 def assign_request_id() -> None:
     """Take the request id from the client, or create one."""
     given = request.environ.get("HTTP_X_REQUEST_ID", "")
+    values = current_globals()
     # The id is not a secret. `random` needs no system call, and Python seeds it again
     # after a fork.
-    g.request_id = (
+    values.request_id = (
         given if VALID_REQUEST_ID.fullmatch(given) else f"{getrandbits(128):032x}"
     )
-    g.started = time.perf_counter()
+    values.started = time.perf_counter()
 
 
 def log_request(response: Response) -> Response:
@@ -46,14 +49,16 @@ def log_request(response: Response) -> Response:
     The log contains the route instead of the path and the query, which may contain
     personal data.
     """
-    response.headers.add(REQUEST_ID_HEADER, g.request_id)
+    values = current_globals()
+    response.headers.add(REQUEST_ID_HEADER, values.request_id)
     if access_log.isEnabledFor(logging.INFO):
+        current = current_request()
         fields = {
-            "method": request.method,
-            "route": route_label(),
+            "method": current.method,
+            "route": route_label(current),
             "status": response.status_code,
-            "milliseconds": round((time.perf_counter() - g.started) * 1000, 2),
-            "client": request.remote_addr,
+            "milliseconds": round((time.perf_counter() - values.started) * 1000, 2),
+            "client": current.remote_addr,
         }
         access_log.info(
             "%(method)s %(route)s %(status)s %(milliseconds)s ms %(client)s",
@@ -63,9 +68,9 @@ def log_request(response: Response) -> Response:
     return response
 
 
-def route_label() -> str:
-    """Return the URL rule of the request, such as `/users/<user_id>`."""
-    return format_rule(request.url_rule.rule) if request.url_rule else "unmatched"
+def route_label(current: Request) -> str:
+    """Return the URL rule of a request, such as `/users/<user_id>`."""
+    return format_rule(current.url_rule.rule) if current.url_rule else "unmatched"
 
 
 @cache

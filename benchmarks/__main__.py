@@ -21,7 +21,7 @@ from benchmarks.servers import (
     THIS_SERVICE,
     WRITE_WORKLOADS,
     Target,
-    authentication_servers,
+    feature_servers,
     peers_python,
     start_target,
 )
@@ -164,10 +164,8 @@ def measure_growth(
     return report.render_growth(runs, databases), runs
 
 
-def measure_authentication(
-    rounds: int, seconds: int, users: int, connections: Sequence[int]
-) -> tuple[str, list[Run]]:
-    """Measure this service without and with tokens; return the report and the runs."""
+def measure_features(rounds: int, seconds: int, users: int) -> tuple[str, list[Run]]:
+    """Measure this service with optional features; return the report and the runs."""
     with (
         IdentityProvider() as provider,
         start_database_server() as database_server,
@@ -177,12 +175,12 @@ def measure_authentication(
         database = database_server.create_database(users)
         targets = [
             stack.enter_context(start_target(server, database, log))
-            for server in authentication_servers(provider)
+            for server in feature_servers(provider)
         ]
-        runs = run_rounds(targets, rounds, seconds, connections)
+        runs = run_rounds(targets, rounds, seconds, [FEW_CONNECTIONS])
     settings = f"{rounds} rounds of {seconds} s, {users:,} users"
-    result = report.authentication_table(runs)
-    return report.render_rounds(runs, settings, "no authentication", result), runs
+    result = report.feature_table(runs)
+    return report.render_rounds(runs, settings, "no optional feature", result), runs
 
 
 def measure_queries(rounds: int, seconds: int, users: int) -> tuple[str, list[Run]]:
@@ -229,32 +227,6 @@ def measure_indexes(rounds: int, seconds: int, users: int) -> tuple[str, list[Ru
     settings = f"{rounds} rounds of {seconds} s, {users:,} users"
     result = report.write_table(runs)
     return report.render_rounds(runs, settings, "all indexes", result), runs
-
-
-def measure_history(rounds: int, seconds: int, users: int) -> tuple[str, list[Run]]:
-    """Measure writes without and with history; return the report and the runs."""
-    server = replace(THIS_SERVICE, workloads=WRITE_WORKLOADS)
-    with (
-        start_database_server() as database_server,
-        open(database_server.folder / "log", "w") as log,
-        ExitStack() as stack,
-    ):
-        database = database_server.create_database(users)
-        targets = [
-            stack.enter_context(
-                start_target(
-                    replace(server, variables={"HISTORY_DAYS": days}),
-                    database,
-                    log,
-                    name=name,
-                )
-            )
-            for name, days in (("no history", "0"), ("history", "365"))
-        ]
-        runs = run_rounds(targets, rounds, seconds, [FEW_CONNECTIONS])
-    settings = f"{rounds} rounds of {seconds} s, {users:,} users"
-    result = report.write_table(runs)
-    return report.render_rounds(runs, settings, "no history", result), runs
 
 
 def save(name: str, text: str, runs: Sequence[Run]) -> None:
@@ -314,9 +286,9 @@ def check_failures(runs: Sequence[Run]) -> None:
     help="Measure only this service, and the CPU time of each layer.",
 )
 @click.option(
-    "--authentication",
+    "--features",
     is_flag=True,
-    help="Measure only this service, without authentication and with tokens.",
+    help="Measure only this service, without and with each optional feature.",
 )
 @click.option(
     "--queries",
@@ -333,11 +305,6 @@ def check_failures(runs: Sequence[Run]) -> None:
     is_flag=True,
     help="Measure only this service, and writes without each of its indexes.",
 )
-@click.option(
-    "--history",
-    is_flag=True,
-    help="Measure only this service, and writes without and with history.",
-)
 def main(
     rounds: int,
     seconds: int,
@@ -346,11 +313,10 @@ def main(
     other: Path | None,
     growth: tuple[int, ...],
     layers: bool,
-    authentication: bool,
+    features: bool,
     queries: bool,
     plans: bool,
     indexes: bool,
-    history: bool,
 ) -> None:
     """Measure the cost of a request here and in the peers, and print it as Markdown.
 
@@ -363,15 +329,13 @@ def main(
         with start_database_server() as database_server:
             click.echo(show_plans(database_server.create_database(users)))
         return
-    if authentication or queries or indexes or history:
-        if authentication:
-            text, runs = measure_authentication(rounds, seconds, users, connections)
+    if features or queries or indexes:
+        if features:
+            text, runs = measure_features(rounds, seconds, users)
         elif queries:
             text, runs = measure_queries(rounds, seconds, users)
-        elif indexes:
-            text, runs = measure_indexes(rounds, seconds, users)
         else:
-            text, runs = measure_history(rounds, seconds, users)
+            text, runs = measure_indexes(rounds, seconds, users)
         click.echo(text)
         check_failures(runs)
         return

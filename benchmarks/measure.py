@@ -54,6 +54,11 @@ class Measurement:
     memory: float
     errors: int
 
+    @property
+    def service_cpu(self) -> float:
+        """The CPU time of the server and PostgreSQL per request, in microseconds."""
+        return self.server_cpu + self.postgres_cpu
+
 
 @dataclass(frozen=True)
 class Run:
@@ -148,19 +153,19 @@ def run_wrk(
     connections: int,
     seconds: int,
     script_arguments: Sequence[str],
-    token: str | None,
+    headers: Sequence[str],
 ) -> WrkResult:
     """Run wrk with workloads.lua.
 
     Args:
-        token: sent by the workloads that only read.
+        headers: sent with each request, as `name: value`.
 
     Raises:
         RuntimeError: wrk failed.
     """
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s"]
-    if token:
-        command += ["-H", f"Authorization: Bearer {token}"]
+    for header in headers:
+        command += ["-H", header]
     command += ["-s", str(WRK_SCRIPT), url, "--", *script_arguments]
     if can_count_instructions():
         command = count_instructions(command)
@@ -199,7 +204,7 @@ def measure(
         connections,
         seconds,
         [workload, str(database.users), str(database.emails), tag],
-        target.token,
+        target.headers,
     )
     after = [cpu_seconds(pid) for pid in pids]
     requests = wrk.summary["requests"]

@@ -30,6 +30,7 @@ QUERY_WORKLOADS = (
     *("estimated", "exact"),
 )
 WRITE_WORKLOADS = ("post", "put")
+FEATURE_WORKLOADS = ("one", "page", "post")
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Server:
         variables: added to its environment; `{metrics_port}` is replaced.
         workloads: the workloads that it supports.
         checkout: the directory with its code.
-        token: sent with each request, as a bearer token.
+        headers: sent with each request, as `name: value`.
     """
 
     name: str
@@ -52,7 +53,7 @@ class Server:
     variables: Mapping[str, str] = field(default_factory=dict)
     workloads: tuple[str, ...] = WORKLOADS
     checkout: Path = ROOT
-    token: str | None = None
+    headers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Target:
     Attributes:
         name: its name in the report.
         pid: its main process.
-        token: see `Server`.
+        headers: see `Server`.
     """
 
     name: str
@@ -70,7 +71,7 @@ class Target:
     pid: int
     workloads: tuple[str, ...]
     database: Database
-    token: str | None
+    headers: tuple[str, ...]
 
 
 CORES = str(os.cpu_count())
@@ -85,12 +86,23 @@ UVICORN = (
 )
 
 THIS_SERVICE = Server("this service", ("-m", "gunicorn"))
+HAND_WRITTEN_PEER = Server(
+    "Starlette, asyncpg without an ORM",
+    (*UVICORN, "benchmarks.peers.starlette_asyncpg:app"),
+    is_peer=True,
+)
 SERVERS = (
     THIS_SERVICE,
     Server(
         "this service, access log and metrics",
         THIS_SERVICE.arguments,
         variables={"LOG_LEVEL": "INFO", "METRICS_PORT": "{metrics_port}"},
+    ),
+    Server(
+        "this service, without history",
+        THIS_SERVICE.arguments,
+        variables={"HISTORY_DAYS": "0"},
+        workloads=WRITE_WORKLOADS,
     ),
     Server(
         "floor: bare WSGI, psycopg2",
@@ -102,11 +114,7 @@ SERVERS = (
         (*GTHREAD, "benchmarks.peers.tutorial:app"),
         is_peer=True,
     ),
-    Server(
-        "Starlette, asyncpg without an ORM",
-        (*UVICORN, "benchmarks.peers.starlette_asyncpg:app"),
-        is_peer=True,
-    ),
+    HAND_WRITTEN_PEER,
     Server(
         "FastAPI, async SQLAlchemy, asyncpg",
         (*UVICORN, "benchmarks.peers.fastapi_async:app"),
@@ -128,30 +136,49 @@ SERVERS = (
         is_peer=True,
     ),
 )
-PEERS = tuple(server for server in SERVERS if server.is_peer)
+ORM_PEERS = tuple(
+    server for server in SERVERS if server.is_peer and server != HAND_WRITTEN_PEER
+)
 
 
-def authentication_servers(provider: IdentityProvider) -> list[Server]:
-    """Return this service without authentication, and with each kind of token."""
-    workloads = ("one",)
+def feature_servers(provider: IdentityProvider) -> list[Server]:
+    """Return this service without optional features, with each, and with all.
+
+    Compression is a feature of the request.
+    """
     token = "a-token-of-the-benchmark"
     # Valid until the end of any measurement.
     access_token = provider.issue(exp=int(time.time()) + 86400)
+    history = {"HISTORY_DAYS": "365"}
+    access_log = {"LOG_LEVEL": "INFO"}
+    metrics = {"METRICS_PORT": "{metrics_port}"}
+    tokens = {"API_TOKENS": f"benchmark:{token}@9999-12-31"}
+    oidc = {"OIDC_ISSUER": provider.issuer, "OIDC_AUDIENCE": AUDIENCE}
+    gzip = "Accept-Encoding: gzip"
+    bearer = "Authorization: Bearer"
+
+    def server(name: str, variables: Mapping[str, str], *headers: str) -> Server:
+        return replace(
+            THIS_SERVICE,
+            name=name,
+            variables={"HISTORY_DAYS": "0", **variables},
+            workloads=FEATURE_WORKLOADS,
+            headers=headers,
+        )
+
     return [
-        replace(THIS_SERVICE, name="no authentication", workloads=workloads),
-        replace(
-            THIS_SERVICE,
-            name="a token in API_TOKENS",
-            workloads=workloads,
-            variables={"API_TOKENS": f"benchmark:{token}@9999-12-31"},
-            token=token,
-        ),
-        replace(
-            THIS_SERVICE,
-            name="an access token",
-            workloads=workloads,
-            variables={"OIDC_ISSUER": provider.issuer, "OIDC_AUDIENCE": AUDIENCE},
-            token=access_token,
+        server("no optional feature", {}),
+        server("access log", access_log),
+        server("metrics", metrics),
+        server("history", history),
+        server("compression", {}, gzip),
+        server("a token in `API_TOKENS`", tokens, f"{bearer} {token}"),
+        server("an access token (ES256)", oidc, f"{bearer} {access_token}"),
+        server(
+            "all",
+            {**access_log, **metrics, **history, **tokens, **oidc},
+            gzip,
+            f"{bearer} {access_token}",
         ),
     ]
 
@@ -215,7 +242,7 @@ def start_target(
         # use the service's.
         cwd=REQUIREMENTS.parent if server.is_peer else server.checkout,
         output=log,
-        ready_path="/ping" if server.token else "/users/1",
+        ready_path="/ping" if server.headers else "/users/1",
         **variables,
     ) as (url, process):
         yield Target(
@@ -224,5 +251,5 @@ def start_target(
             process.pid,
             server.workloads,
             database,
-            server.token,
+            server.headers,
         )

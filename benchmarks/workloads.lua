@@ -103,6 +103,10 @@ function init(arguments)
     seed = (seed * 31 + tag:byte(place)) % 2 ^ 31
   end
   math.randomseed(seed)
+  -- wrk replaces its own headers by those of a request.
+  for name, value in pairs(wrk.headers) do
+    JSON[name] = value
+  end
   for email in io.lines(arguments[3]) do
     emails[#emails + 1] = email
   end

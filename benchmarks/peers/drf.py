@@ -37,7 +37,8 @@ django.setup()
 
 from django.core.wsgi import get_wsgi_application  # noqa: E402
 from django.db import models  # noqa: E402
-from django.db.models.functions import Lower, Now  # noqa: E402
+from django.db.models import Func, Value  # noqa: E402
+from django.db.models.functions import Now  # noqa: E402
 from django.urls import path  # noqa: E402
 from rest_framework import routers, serializers, viewsets  # noqa: E402
 from rest_framework.decorators import api_view  # noqa: E402
@@ -58,6 +59,16 @@ class User(models.Model):
         db_table = "users"
 
 
+def filter_by_mailbox(
+    users: "models.QuerySet[User]", email: str
+) -> "models.QuerySet[User]":
+    """Return the users of a mailbox, by the service's unique index."""
+    mailbox = Func("email", function="users_mailbox")
+    return users.annotate(mailbox=mailbox).filter(
+        mailbox=Func(Value(email), function="users_mailbox")
+    )
+
+
 class UserSerializer(serializers.ModelSerializer):
     class Meta:
         model = User
@@ -66,7 +77,7 @@ class UserSerializer(serializers.ModelSerializer):
 
     def validate_email(self, email: str) -> str:
         # UniqueValidator compares email or upper(email), which have no index.
-        others = User.objects.annotate(key=Lower("email")).filter(key=email.lower())
+        others = filter_by_mailbox(User.objects.all(), email)
         if self.instance:
             others = others.exclude(pk=self.instance.pk)
         if others.exists():
@@ -82,9 +93,7 @@ class UserViewSet(viewsets.ModelViewSet):
         query = request.query_params
         users = self.get_queryset().filter(id__gt=int(query.get("after", 0)))
         if "email" in query:
-            users = users.annotate(key=Lower("email")).filter(
-                key=query["email"].lower()
-            )
+            users = filter_by_mailbox(users, query["email"])
         users = users.order_by("id")[: int(query.get("limit", 100))]
         return Response({"users": self.get_serializer(users, many=True).data})
 

@@ -48,7 +48,8 @@ async def read_users(
 ) -> Any:
     query = select(User).where(User.id > after)
     if email is not None:
-        query = query.where(func.lower(User.email) == email.lower())
+        # By the service's unique index.
+        query = query.where(func.users_mailbox(User.email) == func.users_mailbox(email))
     users = (await session.scalars(query.order_by(User.id).limit(limit))).all()
     return {"data": {"users": users}}
 

@@ -51,9 +51,13 @@ def parse_payload() -> tuple[str, str] | None:
     return username.strip(), email
 
 
+def has_mailbox(email: str) -> Any:
+    """Return the condition that an address is of a mailbox, by the unique index."""
+    return func.users_mailbox(User.email) == func.users_mailbox(email)
+
+
 def find_by_email(email: str) -> User | None:
-    query = User.query.filter(func.lower(User.email) == email.lower())
-    user: User | None = query.first()
+    user: User | None = User.query.filter(has_mailbox(email)).first()
     return user
 
 
@@ -66,9 +70,7 @@ class UsersList(Resource):
     def get(self) -> Payload:
         users = User.query
         if "email" in request.args:
-            users = users.filter(
-                func.lower(User.email) == request.args["email"].lower()
-            )
+            users = users.filter(has_mailbox(request.args["email"]))
         after = request.args.get("after", 0, int)
         limit = request.args.get("limit", 100, int)
         users = users.filter(User.id > after).order_by(User.id).limit(limit).all()

@@ -11,6 +11,13 @@ from flask import g, has_app_context
 UNSAFE_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
+# No format contains these fields of a record. See "Optimization" in the documentation
+# of `logging`.
+logging.logThreads = False
+logging.logProcesses = False
+logging.logMultiprocessing = False
+
+
 class RequestIdFilter(logging.Filter):
     """Adds `request_id` to the records that are logged during a request."""
 

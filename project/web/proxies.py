@@ -18,4 +18,4 @@ def current_request() -> Request:
 
 def current_globals() -> _AppCtxGlobals:
     """Return the namespace `g`."""
-    return g._get_current_object()
+    return cast(_AppCtxGlobals, g._get_current_object())

@@ -16,6 +16,7 @@ from benchmarks.measure import Run, measure
 from benchmarks.plans import show_plans
 from benchmarks.profile import profile
 from benchmarks.servers import (
+    GROWTH_WORKLOADS,
     QUERY_WORKLOADS,
     SERVERS,
     THIS_SERVICE,
@@ -152,11 +153,10 @@ def measure_growth(
         ExitStack() as stack,
     ):
         databases = [database_server.create_database(users) for users in sorted(sizes)]
+        server = replace(THIS_SERVICE, workloads=GROWTH_WORKLOADS)
         targets = [
             stack.enter_context(
-                start_target(
-                    THIS_SERVICE, database, log, name=f"{database.users:,} users"
-                )
+                start_target(server, database, log, name=f"{database.users:,} users")
             )
             for database in databases
         ]

@@ -244,7 +244,7 @@ def chart(runs: Sequence[Run]) -> Chart:
             for server in server_names(runs)
             if (server, workload, connections) in medians
         }
-        for workload in WORKLOADS
+        for workload in dict.fromkeys(run.workload for run in runs)
     }
     return {"unit": cost_unit(runs), "workloads": workloads}
 
@@ -406,16 +406,32 @@ def render_rounds(
 """
 
 
+def growth_table(runs: Sequence[Run]) -> str:
+    """Return the cost of each workload by the number of users."""
+    rows = {
+        workload: relative_to_first(
+            {
+                (run.server, run.round): run.measurement.cost
+                for run in runs
+                if run.workload == workload
+            }
+        )
+        for workload in dict.fromkeys(run.workload for run in runs)
+    }
+    return table(
+        ["", *server_names(runs)],
+        [[WORKLOAD_LABELS[workload], *row.values()] for workload, row in rows.items()],
+    )
+
+
 def render_growth(runs: Sequence[Run], databases: Sequence[Database]) -> str:
     """Return the report of the cost and of the disk space by the number of users."""
     connections = runs[0].connections
     return f"""\
-{describe_cost(runs, "the smallest")}
+{describe_cost(runs, "the smallest in the same round")}
 {describe_machine()}; {connections} keep-alive connections.
 
-{cost_table(runs, connections)}
-
-{latency_table(runs, connections)}
+{growth_table(runs)}
 
 {relation_size_table(databases)}
 

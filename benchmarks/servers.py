@@ -29,6 +29,12 @@ QUERY_WORKLOADS = (
     *("search", "search_two_words", "search_one_word", "all_filters"),
     *("estimated", "exact"),
 )
+# Without those whose cost does not depend on the number of users, and those that read
+# a part of all users.
+GROWTH_WORKLOADS = (
+    *("one", "page", "post", "put", "email", "mix", "newest", "ids", "username"),
+    *("inactive", "period", "search", "search_two_words", "all_filters", "estimated"),
+)
 WRITE_WORKLOADS = ("post", "put")
 FEATURE_WORKLOADS = ("one", "page", "post")
 

@@ -107,6 +107,7 @@ class FifoPool(Pool):
             recycle=self._recycle,
             echo=self.echo,
             logging_name=self._orig_logging_name,
+            pre_ping=self._pre_ping,
             reset_on_return=self._reset_on_return,
             _dispatch=self.dispatch,
             dialect=self._dialect,

@@ -20,6 +20,7 @@ from benchmarks.measure import (  # noqa: E402
 )
 from benchmarks.servers import (  # noqa: E402
     FEATURE_WORKLOADS,
+    GROWTH_WORKLOADS,
     HAND_WRITTEN_PEER,
     ORM_PEERS,
     REQUIREMENTS,
@@ -123,12 +124,13 @@ def test_growth_shows_cost_and_disk_space_per_user() -> None:
     ]
     runs = [
         run
-        for workload in WORKLOADS
+        for workload in GROWTH_WORKLOADS
         for users, cost in (("10 users", 100), ("1,000 users", 110))
         for run in make_runs(users, workload, cost)
     ]
     text = report.render_growth(runs, databases)
-    assert "| 1,000 users | 110 (1.10) | 110 (1.10) |" in text
+    assert "|  | 10 users | 1,000 users |" in text
+    assert "| one user by id | 100 (1.000) | 110 (1.100) |" in text
     assert "| all | 100 | 90 |" in text
 
 

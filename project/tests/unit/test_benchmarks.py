@@ -25,7 +25,6 @@ from benchmarks.servers import (  # noqa: E402
     ORM_PEERS,
     REQUIREMENTS,
     SERVERS,
-    WORKLOADS,
 )
 
 

@@ -179,7 +179,7 @@ def measure_features(rounds: int, seconds: int, users: int) -> tuple[str, list[R
         ]
         runs = run_rounds(targets, rounds, seconds, [FEW_CONNECTIONS])
     settings = f"{rounds} rounds of {seconds} s, {users:,} users"
-    result = report.feature_table(runs)
+    result = report.server_table("", runs)
     return report.render_rounds(runs, settings, "no optional feature", result), runs
 
 
@@ -225,7 +225,7 @@ def measure_indexes(rounds: int, seconds: int, users: int) -> tuple[str, list[Ru
         ]
         runs = run_rounds(targets, rounds, seconds, [FEW_CONNECTIONS])
     settings = f"{rounds} rounds of {seconds} s, {users:,} users"
-    result = report.write_table(runs)
+    result = report.server_table("PostgreSQL µs", runs, "postgres_cpu")
     return report.render_rounds(runs, settings, "all indexes", result), runs
 
 

@@ -11,12 +11,10 @@ from typing import Any, TypedDict
 from benchmarks.database import Database
 from benchmarks.measure import CostUnit, Measurement, Run
 from benchmarks.servers import (
-    FEATURE_WORKLOADS,
     HAND_WRITTEN_PEER,
     ORM_PEERS,
     THIS_SERVICE,
     WORKLOADS,
-    WRITE_WORKLOADS,
 )
 
 WORKLOAD_LABELS = {
@@ -323,22 +321,33 @@ def relative_to_first(values: Mapping[tuple[str, int], float]) -> dict[str, str]
     return {name: cell(name) for name in names}
 
 
-def feature_table(runs: Sequence[Run]) -> str:
-    """Return the cost of each workload with each optional feature."""
-    columns = [
-        relative_to_first(
+def ratios_by_workload(
+    runs: Sequence[Run], part: str = "cost"
+) -> dict[str, dict[str, str]]:
+    """Return a cell for each workload and server, relative to the first server.
+
+    Args:
+        part: the name of a value of `Measurement`.
+    """
+    return {
+        workload: relative_to_first(
             {
-                (run.server, run.round): run.measurement.cost
+                (run.server, run.round): getattr(run.measurement, part)
                 for run in runs
                 if run.workload == workload
             }
         )
-        for workload in FEATURE_WORKLOADS
-    ]
+        for workload in dict.fromkeys(run.workload for run in runs)
+    }
+
+
+def server_table(title: str, runs: Sequence[Run], part: str = "cost") -> str:
+    """Return a table with a row for each server and a column for each workload."""
+    columns = ratios_by_workload(runs, part)
     return table(
-        ["", *(WORKLOAD_LABELS[workload] for workload in FEATURE_WORKLOADS)],
+        [title, *(WORKLOAD_LABELS[workload] for workload in columns)],
         [
-            [server, *(column[server] for column in columns)]
+            [server, *(column[server] for column in columns.values())]
             for server in server_names(runs)
         ],
     )
@@ -357,27 +366,6 @@ def query_table(runs: Sequence[Run]) -> str:
         [
             [WORKLOAD_LABELS[workload], *(column[workload] for column in columns)]
             for workload in columns[0]
-        ],
-    )
-
-
-def write_table(runs: Sequence[Run]) -> str:
-    """Return PostgreSQL's part of a write with each server."""
-    columns = [
-        relative_to_first(
-            {
-                (run.server, run.round): run.measurement.postgres_cpu
-                for run in runs
-                if run.workload == workload
-            }
-        )
-        for workload in WRITE_WORKLOADS
-    ]
-    return table(
-        ["PostgreSQL µs", *(WORKLOAD_LABELS[workload] for workload in WRITE_WORKLOADS)],
-        [
-            [server, *(column[server] for column in columns)]
-            for server in server_names(runs)
         ],
     )
 
@@ -408,16 +396,7 @@ def render_rounds(
 
 def growth_table(runs: Sequence[Run]) -> str:
     """Return the cost of each workload by the number of users."""
-    rows = {
-        workload: relative_to_first(
-            {
-                (run.server, run.round): run.measurement.cost
-                for run in runs
-                if run.workload == workload
-            }
-        )
-        for workload in dict.fromkeys(run.workload for run in runs)
-    }
+    rows = ratios_by_workload(runs)
     return table(
         ["", *server_names(runs)],
         [[WORKLOAD_LABELS[workload], *row.values()] for workload, row in rows.items()],

@@ -37,7 +37,7 @@ class WaitCallback:
         self.watchers: WeakKeyDictionary[PsycopgConnection, Any] = WeakKeyDictionary()
 
     def __call__(self, connection: PsycopgConnection) -> None:
-        """Wait.
+        """Wait until the current operation of a connection has finished.
 
         Raises:
             OperationalError: PostgreSQL has not answered in time.

@@ -181,10 +181,10 @@ def to_versioned_user(row: Row) -> VersionedUser:
 
 def init_app(app: App) -> None:
     """Create the data loader that all requests of an application share."""
-    app.extensions[LOADER] = DataLoader(read, app.config["DATABASE_POOL_TIMEOUT"])
+    app.extensions[LOADER] = DataLoader(get_many, app.config["DATABASE_POOL_TIMEOUT"])
 
 
-def read(ids: list[int]) -> dict[int, VersionedUser]:
+def get_many(ids: list[int]) -> dict[int, VersionedUser]:
     """Return the users that exist, by their ids."""
     rows = fetch_all(SELECT, {"ids": ids})
     return {row[0]: to_versioned_user(row) for row in rows}

@@ -47,7 +47,10 @@ class UserIdConverter(BaseConverter):
 
 @users_blueprint.record_once
 def init_app(state: BlueprintSetupState) -> None:
-    """Make the converter available to URL rules, as `<user_id:name>`."""
+    """Prepare an application before its URL rules are added.
+
+    They contain the converter as `<user_id:name>`.
+    """
     state.app.url_map.converters["user_id"] = UserIdConverter
     queries.init_app(state.app)
 

@@ -180,6 +180,6 @@ def test_cost_of_a_feature_is_compared_within_each_round() -> None:
         for server, costs in (("none", (100, 200, 400)), ("log", (110, 210, 440)))
         for run in make_runs(server, workload, *costs)
     ]
-    table = report.feature_table(runs)
+    table = report.server_table("", runs)
     assert "| none | 200 (1.000) | 200 (1.000) | 200 (1.000) |" in table
     assert "| log | 210 (1.100) | 210 (1.100) | 210 (1.100) |" in table

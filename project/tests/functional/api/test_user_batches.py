@@ -2,14 +2,14 @@
 
 import json
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from urllib.request import urlopen
 
 import pytest
 from flask import Flask
+from psycopg2.extensions import cursor as PsycopgCursor
 from werkzeug.test import TestResponse
 
 from devtools.servers import start_gunicorn
@@ -18,14 +18,13 @@ from project.api.users.models import User
 from project.api.users.queries import LOADER
 from project.database.data_loader import MAX_STATEMENTS
 from project.tests.types import AddUser, CreateProductionApp
+from project.tests.waiting import TIMEOUT, wait_until
 
 # The processes of PostgreSQL whose statements wait for `locked_users`.
 WAITING = """
     SELECT pid FROM pg_stat_activity
     WHERE datname = current_database() AND wait_event_type = 'Lock'
 """
-# Seconds. Long enough on a busy machine.
-TIMEOUT = 30
 NUMBER_OF_USERS = 20
 
 
@@ -54,19 +53,12 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 
 
 @contextmanager
-def locked_users(url: str) -> Iterator[None]:
-    """Let all statements on the table wait until the end."""
+def locked_users(url: str) -> Iterator[PsycopgCursor]:
+    """Let all statements on the table wait until the end of a transaction."""
     with closing(connect(url)) as connection, connection.cursor() as cursor:
         cursor.execute("BEGIN; LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
-        yield
+        yield cursor
         cursor.execute("ROLLBACK")
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + TIMEOUT
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def wait_for_statements(url: str, number: int) -> list[int]:
@@ -113,14 +105,13 @@ def test_request_sees_what_was_committed_while_others_waited(
     app: Flask, threads: ThreadPoolExecutor, database_url: str, users: list[User]
 ) -> None:
     """It joins the requests that wait, and their statement begins after it."""
-    with closing(connect(database_url)) as connection, connection.cursor() as cursor:
-        cursor.execute("BEGIN; LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+    with locked_users(database_url) as cursor:
         responses = send_requests(app, threads, database_url, users)
         cursor.execute("UPDATE users SET username = 'committed'; COMMIT")
-        names = [
-            response.result(TIMEOUT).get_json()["data"]["username"]
-            for response in responses
-        ]
+    names = [
+        response.result(TIMEOUT).get_json()["data"]["username"]
+        for response in responses
+    ]
     assert names == ["committed"] * NUMBER_OF_USERS
 
 

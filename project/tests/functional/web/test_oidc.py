@@ -42,6 +42,7 @@ from project.config import ConfigError, ProductionConfig
 from project.tests.http_client import send
 from project.tests.types import CreateProductionApp
 from project.tests.users import ADA
+from project.tests.waiting import wait_until
 from project.web.oidc import keys
 from project.web.oidc import provider as provider_module
 from project.web.oidc import tokens
@@ -128,14 +129,6 @@ def assert_unavailable(response: TestResponse) -> None:
         "code": "identity_provider_unavailable",
     }
     assert int(response.headers["Retry-After"]) >= 1
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Wait until a thread has made a condition true."""
-    deadline = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
@@ -582,7 +575,7 @@ def test_keys_are_refreshed_every_hour_without_delaying_requests(
     clock.seconds += 3601
     assert get(client, provider.issue()).status_code == 200
     provider.answers.set()
-    wait_for(lambda: get(client, provider.issue()).status_code == 401)
+    wait_until(lambda: get(client, provider.issue()).status_code == 401, timeout=5)
     assert get(client, provider.issue("second")).status_code == 200
     assert provider.requests[KEYS_PATH] == 2
 
@@ -793,7 +786,7 @@ def test_known_key_does_not_wait_for_an_unknown_one(
     unknown = signed_by_attacker(provider, {"kid": "unknown"})
     thread = threading.Thread(target=get, args=[client, unknown])
     thread.start()
-    wait_for(lambda: provider.requests[DISCOVERY_PATH] == 2)
+    wait_until(lambda: provider.requests[DISCOVERY_PATH] == 2, timeout=5)
     assert get(client, provider.issue()).status_code == 200
     assert thread.is_alive()
     provider.answers.set()
@@ -877,7 +870,7 @@ def test_verified_token_is_not_cached_beyond_its_expiry(
 ) -> None:
     token = provider.issue(exp=in_seconds(-57))
     assert get(client, token).status_code == 200
-    wait_for(lambda: get(client, token).status_code == 401)
+    wait_until(lambda: get(client, token).status_code == 401, timeout=5)
     assert_refused(get(client, token), EXPIRED)
 
 

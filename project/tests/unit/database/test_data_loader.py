@@ -1,17 +1,14 @@
 """Concurrent reads share statements."""
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import exc
 
 from project.database.data_loader import MAX_STATEMENTS, DataLoader
-
-# Seconds. Long enough on a busy machine.
-TIMEOUT = 20
+from project.tests.waiting import TIMEOUT, wait_until
 
 
 class Reads:
@@ -40,13 +37,6 @@ class Reads:
             self.calls[number][1].set_exception(error)
         else:
             self.calls[number][1].set_result(None)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + TIMEOUT
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Connections are given out in the order of the requests."""
 
 import threading
-import time
 from collections.abc import Iterator
 from threading import Lock
 from typing import Any
@@ -10,16 +9,11 @@ import pytest
 from sqlalchemy import Engine, create_engine, exc, make_url
 
 from project.database.pool import FifoPool, FifoSemaphore
-
-# Seconds. Long enough on a busy machine.
-TIMEOUT = 20
+from project.tests.waiting import TIMEOUT, wait_until
 
 
 def wait_for_waiters(semaphore: FifoSemaphore, number: int) -> None:
-    deadline = time.monotonic() + TIMEOUT
-    while len(semaphore.waiters) < number:
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
+    wait_until(lambda: len(semaphore.waiters) >= number)
 
 
 def test_waiters_acquire_in_the_order_of_their_calls() -> None:

@@ -65,8 +65,7 @@ def test_killed_request_does_not_start() -> None:
     started: list[str] = []
 
     def start(name: str) -> None:
-        queue.add(gevent.getcurrent())
-        queue.wait()
+        wait_for_turn(queue)
         started.append(name)
 
     def kill_second() -> None:

@@ -1,5 +1,6 @@
 """gunicorn's server hooks."""
 
+import gc
 import resource
 import shutil
 import signal
@@ -38,6 +39,14 @@ class ServerHooks:
         """Log which settings are missing, once, in the master process."""
         for warning in startup_warnings(self.settings):
             server.log.warning(warning)
+
+    def pre_fork(self, server: Arbiter, worker: Worker) -> None:
+        """Keep the application out of garbage collections.
+
+        They write to each object, so the worker could not share its memory any more.
+        """
+        gc.freeze()
+        gc.enable()
 
     def post_fork(self, server: Arbiter, worker: DrainingWorker) -> None:
         """Give a worker the settings, and its own database connections."""

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,18 @@ def test_metrics_folder_of_another_program_is_kept(
     ):
         pass
     assert (tmp_path / "kept").exists()
+
+
+@pytest.mark.server
+def test_workers_share_the_memory_of_the_application(database_url: str) -> None:
+    """A garbage collection in a worker does not copy the application's objects.
+
+    The first one of all objects comes after about 1,000 connections.
+    """
+    psutil = pytest.importorskip("psutil", reason="psutil is not installed")
+    with start_gunicorn(database_url, WEB_CONCURRENCY="1") as (url, process):
+        for _ in range(2000):
+            urllib.request.urlopen(f"{url}/ping").close()
+        [worker] = psutil.Process(process.pid).children()
+        memory = worker.memory_full_info()
+    assert memory.uss < 0.3 * memory.rss

@@ -12,7 +12,7 @@ import click
 
 from benchmarks import report
 from benchmarks.database import start_database_server
-from benchmarks.measure import Run, measure
+from benchmarks.measure import Run, measure, measure_start
 from benchmarks.plans import show_plans
 from benchmarks.profile import profile
 from benchmarks.servers import (
@@ -21,6 +21,7 @@ from benchmarks.servers import (
     SERVERS,
     THIS_SERVICE,
     WRITE_WORKLOADS,
+    Server,
     Target,
     feature_servers,
     peers_python,
@@ -103,6 +104,19 @@ def describe_versions() -> str:
     return f"Here: {own}. Peers: {peers}."
 
 
+def compared_servers(other_checkout: Path | None) -> list[Server]:
+    """Return this service and its peers.
+
+    Args:
+        other_checkout: another version of this service, which is added.
+    """
+    servers = list(SERVERS)
+    if other_checkout:
+        name = f"this service in {other_checkout.name}"
+        servers.insert(1, replace(THIS_SERVICE, name=name, checkout=other_checkout))
+    return servers
+
+
 def compare(
     rounds: int,
     seconds: int,
@@ -113,12 +127,8 @@ def compare(
     """Measure this service and its peers; return the report and the runs.
 
     Args:
-        other_checkout: another version of this service, which is measured, too.
+        other_checkout: see `compared_servers`.
     """
-    servers = list(SERVERS)
-    if other_checkout:
-        name = f"this service in {other_checkout.name}"
-        servers.insert(1, replace(THIS_SERVICE, name=name, checkout=other_checkout))
     # Create the environment before anything is measured.
     peers_python()
     with (
@@ -129,11 +139,31 @@ def compare(
         database = database_server.create_database(users)
         targets = [
             stack.enter_context(start_target(server, database, log))
-            for server in servers
+            for server in compared_servers(other_checkout)
         ]
         runs = run_rounds(targets, rounds, seconds, connections)
     settings = f"{rounds} rounds of {seconds} s for each work, {users:,} users"
     return report.render_comparison(runs, settings, describe_versions()), runs
+
+
+def measure_starts(rounds: int, users: int, other_checkout: Path | None) -> str:
+    """Measure how this service and its peers start; return the report.
+
+    Args:
+        other_checkout: see `compared_servers`.
+    """
+    peers_python()
+    with (
+        start_database_server() as database_server,
+        open(database_server.folder / "log", "w") as log,
+    ):
+        database = database_server.create_database(users)
+        starts = [
+            measure_start(server, database, log, round_number)
+            for round_number in range(rounds)
+            for server in compared_servers(other_checkout)
+        ]
+    return report.render_starts(starts)
 
 
 def measure_growth(
@@ -281,6 +311,11 @@ def check_failures(runs: Sequence[Run]) -> None:
     help="Measure only this service, with this number of users. May be repeated.",
 )
 @click.option(
+    "--start",
+    is_flag=True,
+    help="Measure the time from the start to the first response, and the memory.",
+)
+@click.option(
     "--layers",
     is_flag=True,
     help="Measure only this service, and the CPU time of each layer.",
@@ -312,6 +347,7 @@ def main(
     users: int,
     other: Path | None,
     growth: tuple[int, ...],
+    start: bool,
     layers: bool,
     features: bool,
     queries: bool,
@@ -322,6 +358,9 @@ def main(
 
     The exit status is 1 if a request failed.
     """
+    if start:
+        click.echo(measure_starts(rounds, users, other))
+        return
     if layers:
         click.echo(profile(rounds * seconds, users))
         return

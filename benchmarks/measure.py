@@ -4,16 +4,18 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import TypedDict
+from typing import IO, TypedDict
 
 import psutil
 
-from benchmarks.servers import Target
+from benchmarks.database import Database
+from benchmarks.servers import Server, Target, start_target
 
 WRK_SCRIPT = Path(__file__).with_name("workloads.lua")
 
@@ -69,6 +71,24 @@ class Run:
     connections: int
     round: int
     measurement: Measurement
+
+
+@dataclass(frozen=True)
+class Start:
+    """How a server started.
+
+    Attributes:
+        milliseconds: from the start of the process to the first response, for which
+            the server reads a user.
+        cpu_milliseconds: the CPU time until then, user and kernel.
+        memory: the server's memory in megabytes after the response.
+    """
+
+    server: str
+    round: int
+    milliseconds: float
+    cpu_milliseconds: float
+    memory: float
 
 
 class WrkSummary(TypedDict):
@@ -232,3 +252,22 @@ def measure(
         memory=memory_megabytes(target.pid),
         errors=wrk.summary["errors"],
     )
+
+
+def measure_start(
+    server: Server, database: Database, log: IO[str], round_number: int
+) -> Start:
+    """Start a server, and stop it after its first response.
+
+    Args:
+        log: receives the server's output.
+    """
+    started = time.monotonic()
+    with start_target(server, database, log) as target:
+        return Start(
+            server=server.name,
+            round=round_number,
+            milliseconds=(time.monotonic() - started) * 1000,
+            cpu_milliseconds=cpu_seconds(target.pid) * 1000,
+            memory=memory_megabytes(target.pid),
+        )

@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any, TypedDict
 
 from benchmarks.database import Database
-from benchmarks.measure import CostUnit, Measurement, Run
+from benchmarks.measure import CostUnit, Measurement, Run, Start
 from benchmarks.servers import (
     HAND_WRITTEN_PEER,
     ORM_PEERS,
@@ -391,6 +391,22 @@ def render_rounds(
 {details_table(runs)}
 
 </details>
+"""
+
+
+def render_starts(starts: Sequence[Start]) -> str:
+    """Return the report of the time to the first response, and of the memory."""
+    columns = [
+        relative_to_first({(s.server, s.round): getattr(s, part) for s in starts})
+        for part in ("milliseconds", "cpu_milliseconds", "memory")
+    ]
+    rows = [[server, *(column[server] for column in columns)] for server in columns[0]]
+    return f"""\
+From the start to the first response; the median of the rounds; in parentheses the
+median of the ratios to the first row in the same round.
+{describe_machine()}.
+
+{table(["", "ms", "CPU ms", "MB"], rows)}
 """
 
 

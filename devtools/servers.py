@@ -62,7 +62,7 @@ def wait_until_up(url: str, process: subprocess.Popen[bytes]) -> None:
             urllib.request.urlopen(url, timeout=START_TIMEOUT).close()
             return
         except (urllib.error.URLError, ConnectionError):
-            time.sleep(0.05)
+            time.sleep(0.01)
     raise RuntimeError(f"{url} did not respond within {START_TIMEOUT} seconds")
 
 

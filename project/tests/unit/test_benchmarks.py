@@ -16,6 +16,7 @@ from benchmarks.measure import (  # noqa: E402
     CostUnit,
     Measurement,
     Run,
+    Start,
     parse_instructions,
 )
 from benchmarks.servers import (  # noqa: E402
@@ -183,3 +184,14 @@ def test_cost_of_a_feature_is_compared_within_each_round() -> None:
     table = report.server_table("", runs)
     assert "| none | 200 (1.000) | 200 (1.000) | 200 (1.000) |" in table
     assert "| log | 210 (1.100) | 210 (1.100) | 210 (1.100) |" in table
+
+
+def test_start_report_compares_with_the_first_server() -> None:
+    starts = [
+        Start(server, number, milliseconds, milliseconds / 2, 80)
+        for number, (first, second) in enumerate([(700, 1400), (800, 1200)])
+        for server, milliseconds in (("here", first), ("there", second))
+    ]
+    text = report.render_starts(starts)
+    assert "| here | 750 (1.000) | 375 (1.000) | 80 (1.000) |" in text
+    assert "| there | 1300 (1.750) | 650 (1.750) | 80 (1.000) |" in text

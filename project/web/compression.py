@@ -1,16 +1,12 @@
 """Compression of large responses with gzip."""
 
-import gzip
-
 from flask import Response, request
+from isal import igzip
 
 from project.web.etags import GZIP_SUFFIX
 
 # Bytes. Smaller responses fit in one packet.
 MIN_SIZE = 1024
-# The fastest level. A page of 100 users shrinks to 23 % in 80 µs; the default of most
-# servers, 6, takes 240 µs for 20 %.
-LEVEL = 1
 
 
 def compress(response: Response, body: bytes) -> None:
@@ -23,7 +19,7 @@ def compress(response: Response, body: bytes) -> None:
         return
     response.vary.add("Accept-Encoding")
     if request.accept_encodings["gzip"] > 0:
-        set_gzip_body(response, gzip.compress(body, LEVEL, mtime=0))
+        set_gzip_body(response, igzip.compress(body, mtime=0))
 
 
 def set_gzip_body(response: Response, body: bytes) -> None:

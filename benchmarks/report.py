@@ -14,7 +14,9 @@ from benchmarks.servers import (
     HAND_WRITTEN_PEER,
     ORM_PEERS,
     THIS_SERVICE,
+    WITHOUT_HISTORY,
     WORKLOADS,
+    WRITE_WORKLOADS,
 )
 
 WORKLOAD_LABELS = {
@@ -156,11 +158,15 @@ def peer_table(medians: Medians, connections: int) -> str:
     """Return this service's CPU time next to that of the cheapest peers.
 
     The client is not part of it. The 99th percentile of the latency is compared with
-    that of the peer without an ORM.
+    that of the peer without an ORM. The last rows are those without the history.
     """
+    compared = [(THIS_SERVICE, workload, "") for workload in WORKLOADS]
+    compared += [
+        (WITHOUT_HISTORY, name, ", without history") for name in WRITE_WORKLOADS
+    ]
     rows = []
-    for workload in WORKLOADS:
-        own = medians[THIS_SERVICE.name, workload, connections]
+    for server, workload, suffix in compared:
+        own = medians[server.name, workload, connections]
         hand_written = medians[HAND_WRITTEN_PEER.name, workload, connections]
         orm_cost, orm_peer = min(
             (medians[peer.name, workload, connections].service_cpu, peer.name)
@@ -169,7 +175,7 @@ def peer_table(medians: Medians, connections: int) -> str:
         )
         rows.append(
             [
-                WORKLOAD_LABELS[workload],
+                WORKLOAD_LABELS[workload] + suffix,
                 f"{own.service_cpu:.0f}",
                 f"{hand_written.service_cpu:.0f}",
                 f"{own.service_cpu / hand_written.service_cpu:.2f}",

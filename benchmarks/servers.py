@@ -92,6 +92,13 @@ UVICORN = (
 )
 
 THIS_SERVICE = Server("this service", ("-m", "gunicorn"))
+# The peers record no history either.
+WITHOUT_HISTORY = Server(
+    "this service, without history",
+    THIS_SERVICE.arguments,
+    variables={"HISTORY_DAYS": "0"},
+    workloads=WRITE_WORKLOADS,
+)
 HAND_WRITTEN_PEER = Server(
     "Starlette, asyncpg without an ORM",
     (*UVICORN, "benchmarks.peers.starlette_asyncpg:app"),
@@ -104,12 +111,7 @@ SERVERS = (
         THIS_SERVICE.arguments,
         variables={"LOG_LEVEL": "INFO", "METRICS_PORT": "{metrics_port}"},
     ),
-    Server(
-        "this service, without history",
-        THIS_SERVICE.arguments,
-        variables={"HISTORY_DAYS": "0"},
-        workloads=WRITE_WORKLOADS,
-    ),
+    WITHOUT_HISTORY,
     Server(
         "floor: bare WSGI, psycopg2",
         ("-m", "gunicorn", "benchmarks.peers.floor:app"),

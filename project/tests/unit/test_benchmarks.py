@@ -26,6 +26,7 @@ from benchmarks.servers import (  # noqa: E402
     ORM_PEERS,
     REQUIREMENTS,
     SERVERS,
+    WITHOUT_HISTORY,
 )
 
 
@@ -80,6 +81,8 @@ def test_comparison_shows_medians_and_the_cheapest_peers(runs: list[Run]) -> Non
         f"| POST | 101 | {hand_written} | {101 / hand_written:.2f} | 1.0 |"
         f" {with_orm} | {ORM_PEERS[0].name} | {101 / with_orm:.2f} |"
     ) in text
+    without_history = SERVERS.index(WITHOUT_HISTORY) * 100 + 101
+    assert f"| POST, without history | {without_history} | {hand_written} |" in text
     assert "settings" in text and "versions" in text
 
 

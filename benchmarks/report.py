@@ -309,15 +309,19 @@ def relative_to_first(values: Mapping[tuple[str, int], float]) -> dict[str, str]
     """Return the median of each row, and of its ratios to the first row.
 
     A ratio is that of two values of the same round, so that other load on the machine
-    affects both of them.
+    affects both of them. Rounds in which one of them is missing do not count.
 
     Args:
         values: by the name of the row, and the round.
     """
     names = list(dict.fromkeys(name for name, _ in values))
-    rounds = sorted({round_ for _, round_ in values})
 
     def cell(name: str) -> str:
+        rounds = {
+            round_
+            for row, round_ in values
+            if row == name and (names[0], round_) in values
+        }
         value = median(values[name, round_] for round_ in rounds)
         ratio = median(
             values[name, round_] / values[names[0], round_] for round_ in rounds
@@ -417,11 +421,17 @@ median of the ratios to the first row in the same round.
 
 
 def growth_table(runs: Sequence[Run]) -> str:
-    """Return the cost of each workload by the number of users."""
-    rows = ratios_by_workload(runs)
+    """Return the cost of each workload by the number of users.
+
+    A cell is empty if no request was completed in the time of a measurement.
+    """
+    sizes = server_names(runs)
     return table(
-        ["", *server_names(runs)],
-        [[WORKLOAD_LABELS[workload], *row.values()] for workload, row in rows.items()],
+        ["", *sizes],
+        [
+            [WORKLOAD_LABELS[workload], *(row.get(size, "") for size in sizes)]
+            for workload, row in ratios_by_workload(runs).items()
+        ],
     )
 
 

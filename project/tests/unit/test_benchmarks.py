@@ -137,6 +137,19 @@ def test_growth_shows_cost_and_disk_space_per_user() -> None:
     assert "| all | 100 | 90 |" in text
 
 
+def test_growth_leaves_out_what_did_not_respond_in_time() -> None:
+    runs = [
+        *make_runs("10 users", "page", 100, 100),
+        *make_runs("1,000 users", "page", 100),
+        *make_runs("10,000 users", "page", 100),
+        *make_runs("10 users", "search", 100),
+        *make_runs("10,000 users", "search", 300),
+    ]
+    table = report.growth_table(runs)
+    assert "| a page of 100 | 100 (1.000) | 100 (1.000) | 100 (1.000) |" in table
+    assert "| `search`, 1 user | 100 (1.000) |  | 300 (3.000) |" in table
+
+
 @pytest.mark.parametrize(
     "perf_output, instructions",
     [

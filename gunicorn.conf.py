@@ -2,7 +2,7 @@
 
 import gc
 
-# The imports create no garbage. `ServerHooks.pre_fork` enables it again.
+# The imports create hardly any garbage. `ServerHooks.pre_fork` enables it again.
 gc.disable()
 
 # gevent must patch sockets and locks before another module uses them.

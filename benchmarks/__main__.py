@@ -105,11 +105,12 @@ def describe_versions() -> str:
 
 
 def compared_servers(other_checkout: Path | None) -> list[Server]:
-    """Return this service and its peers.
+    """Return this service and its peers, whose environment is created if needed.
 
     Args:
         other_checkout: another version of this service, which is added.
     """
+    peers_python()
     servers = list(SERVERS)
     if other_checkout:
         name = f"this service in {other_checkout.name}"
@@ -129,17 +130,14 @@ def compare(
     Args:
         other_checkout: see `compared_servers`.
     """
-    # Create the environment before anything is measured.
-    peers_python()
+    servers = compared_servers(other_checkout)
     with (
         start_database_server() as database_server,
-        open(database_server.folder / "log", "w") as log,
         ExitStack() as stack,
     ):
         database = database_server.create_database(users)
         targets = [
-            stack.enter_context(start_target(server, database, log))
-            for server in compared_servers(other_checkout)
+            stack.enter_context(start_target(server, database)) for server in servers
         ]
         runs = run_rounds(targets, rounds, seconds, connections)
     settings = f"{rounds} rounds of {seconds} s for each work, {users:,} users"
@@ -152,16 +150,13 @@ def measure_starts(rounds: int, users: int, other_checkout: Path | None) -> str:
     Args:
         other_checkout: see `compared_servers`.
     """
-    peers_python()
-    with (
-        start_database_server() as database_server,
-        open(database_server.folder / "log", "w") as log,
-    ):
+    servers = compared_servers(other_checkout)
+    with start_database_server() as database_server:
         database = database_server.create_database(users)
         starts = [
-            measure_start(server, database, log, round_number)
+            measure_start(server, database, round_number)
             for round_number in range(rounds)
-            for server in compared_servers(other_checkout)
+            for server in servers
         ]
     return report.render_starts(starts)
 
@@ -179,14 +174,13 @@ def measure_growth(
     """
     with (
         start_database_server() as database_server,
-        open(database_server.folder / "log", "w") as log,
         ExitStack() as stack,
     ):
         databases = [database_server.create_database(users) for users in sorted(sizes)]
         server = replace(THIS_SERVICE, workloads=GROWTH_WORKLOADS)
         targets = [
             stack.enter_context(
-                start_target(server, database, log, name=f"{database.users:,} users")
+                start_target(server, database, name=f"{database.users:,} users")
             )
             for database in databases
         ]
@@ -199,12 +193,11 @@ def measure_features(rounds: int, seconds: int, users: int) -> tuple[str, list[R
     with (
         IdentityProvider() as provider,
         start_database_server() as database_server,
-        open(database_server.folder / "log", "w") as log,
         ExitStack() as stack,
     ):
         database = database_server.create_database(users)
         targets = [
-            stack.enter_context(start_target(server, database, log))
+            stack.enter_context(start_target(server, database))
             for server in feature_servers(provider)
         ]
         runs = run_rounds(targets, rounds, seconds, [FEW_CONNECTIONS])
@@ -216,12 +209,9 @@ def measure_features(rounds: int, seconds: int, users: int) -> tuple[str, list[R
 def measure_queries(rounds: int, seconds: int, users: int) -> tuple[str, list[Run]]:
     """Measure the queries of `GET /users`; return the report and the runs."""
     server = replace(THIS_SERVICE, workloads=QUERY_WORKLOADS)
-    with (
-        start_database_server() as database_server,
-        open(database_server.folder / "log", "w") as log,
-    ):
+    with start_database_server() as database_server:
         database = database_server.create_database(users)
-        with start_target(server, database, log) as target:
+        with start_target(server, database) as target:
             runs = run_rounds([target], rounds, seconds, [FEW_CONNECTIONS])
     settings = f"{rounds} rounds of {seconds} s, {users:,} users"
     result = report.query_table(runs)
@@ -239,7 +229,6 @@ def measure_indexes(rounds: int, seconds: int, users: int) -> tuple[str, list[Ru
     )
     with (
         start_database_server() as database_server,
-        open(database_server.folder / "log", "w") as log,
         ExitStack() as stack,
     ):
         targets = [
@@ -247,7 +236,6 @@ def measure_indexes(rounds: int, seconds: int, users: int) -> tuple[str, list[Ru
                 start_target(
                     server,
                     database_server.create_database(users, index),
-                    log,
                     name=f"without {index}" if index else "all indexes",
                 )
             )

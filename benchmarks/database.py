@@ -43,6 +43,7 @@ class Database:
         emails: a file with e-mail addresses of the first half of the users.
         relation_sizes: the bytes of the table, of each index, and of all.
         server_pid: the postmaster.
+        log: a file for the output of the servers that use the database.
     """
 
     url: str
@@ -50,6 +51,7 @@ class Database:
     emails: Path
     relation_sizes: dict[str, int]
     server_pid: int
+    log: Path
 
 
 class DatabaseServer:
@@ -107,7 +109,14 @@ class DatabaseServer:
         emails = self.folder / f"emails_{name}"
         emails.write_text("".join(f"{email}\n" for (email,) in rows))
         sizes = dict(execute(url, RELATION_SIZES))
-        return Database(url, users, emails, sizes, self.server.postmaster.process.pid)
+        return Database(
+            url,
+            users,
+            emails,
+            sizes,
+            self.server.postmaster.process.pid,
+            self.folder / "log",
+        )
 
 
 @contextmanager

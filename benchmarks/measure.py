@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import IO, TypedDict
+from typing import TypedDict
 
 import psutil
 
@@ -254,16 +254,10 @@ def measure(
     )
 
 
-def measure_start(
-    server: Server, database: Database, log: IO[str], round_number: int
-) -> Start:
-    """Start a server, and stop it after its first response.
-
-    Args:
-        log: receives the server's output.
-    """
+def measure_start(server: Server, database: Database, round_number: int) -> Start:
+    """Start a server, and stop it after its first response."""
     started = time.monotonic()
-    with start_target(server, database, log) as target:
+    with start_target(server, database) as target:
         return Start(
             server=server.name,
             round=round_number,

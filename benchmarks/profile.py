@@ -105,11 +105,8 @@ def profile(seconds: int, users: int) -> str:
     """
     with (
         start_database_server() as database_server,
-        open(database_server.folder / "log", "w") as log,
         tempfile.NamedTemporaryFile("r") as samples,
-        start_target(
-            THIS_SERVICE, database_server.create_database(users), log
-        ) as target,
+        start_target(THIS_SERVICE, database_server.create_database(users)) as target,
     ):
         measure(target, WORKLOAD, CONNECTIONS, seconds, "warm-up")
         measurement = measure(target, WORKLOAD, CONNECTIONS, seconds, "measured")

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import IO
 
 from sqlalchemy import make_url
 
@@ -229,12 +228,11 @@ def server_variables(database_url: str) -> dict[str, str]:
 
 @contextmanager
 def start_target(
-    server: Server, database: Database, log: IO[str], name: str | None = None
+    server: Server, database: Database, name: str | None = None
 ) -> Iterator[Target]:
     """Start a server, and stop it at the end.
 
     Args:
-        log: receives the server's output.
         name: the target's name if it is not the server's.
     """
     metrics_port = str(free_port())
@@ -244,15 +242,18 @@ def start_target(
         for variable, value in server.variables.items()
     }
     python = peers_python() if server.is_peer else sys.executable
-    with start_process(
-        [str(python), *server.arguments],
-        # gunicorn reads gunicorn.conf.py in its working directory. The peers must not
-        # use the service's.
-        cwd=REQUIREMENTS.parent if server.is_peer else server.checkout,
-        output=log,
-        ready_path="/ping" if server.headers else "/users/1",
-        **variables,
-    ) as (url, process):
+    with (
+        open(database.log, "a") as log,
+        start_process(
+            [str(python), *server.arguments],
+            # gunicorn reads gunicorn.conf.py in its working directory. The peers must
+            # not use the service's.
+            cwd=REQUIREMENTS.parent if server.is_peer else server.checkout,
+            output=log,
+            ready_path="/ping" if server.headers else "/users/1",
+            **variables,
+        ) as (url, process),
+    ):
         yield Target(
             name or server.name,
             url,

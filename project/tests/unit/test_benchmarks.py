@@ -122,8 +122,12 @@ def test_chart_shows_the_medians_of_every_server(runs: list[Run]) -> None:
 
 def test_growth_shows_cost_and_disk_space_per_user() -> None:
     databases = [
-        Database("url", 10, Path("emails"), {"all": 1000}, server_pid=1),
-        Database("url", 1000, Path("emails"), {"all": 90_000}, server_pid=1),
+        Database(
+            "url", 10, Path("emails"), {"all": 1000}, server_pid=1, log=Path("log")
+        ),
+        Database(
+            "url", 1000, Path("emails"), {"all": 90_000}, server_pid=1, log=Path("log")
+        ),
     ]
     runs = [
         run

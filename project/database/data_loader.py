@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from threading import Event, Lock
+from types import TracebackType
 from typing import Generic, TypeVar
 
 from project.database.pool import FifoSemaphore
@@ -22,24 +23,22 @@ class Batch(Generic[Key, Value]):
         self.done = Event()
         self.values: Mapping[Key, Value] = {}
         self.error: BaseException | None = None
+        self.traceback: TracebackType | None = None
 
 
 class DataLoader(Generic[Key, Value]):
-    """Loads values by key, those of concurrent calls in batches.
+    """Loads values by key with `read`, which returns those that exist.
 
     A batch begins with a call, and is read as soon as fewer than MAX_STATEMENTS run.
     The calls before that join it, so each reads what was committed before the call.
-
-    Args:
-        read: returns the values of the keys that exist.
-        timeout: how long a batch waits for others, in seconds.
+    After `max_wait` seconds, statements that are stuck do not delay it any more.
     """
 
     def __init__(
-        self, read: Callable[[list[Key]], Mapping[Key, Value]], timeout: float
+        self, read: Callable[[list[Key]], Mapping[Key, Value]], max_wait: float = 1
     ) -> None:
         self.read = read
-        self.timeout = timeout
+        self.max_wait = max_wait
         self.running = FifoSemaphore(MAX_STATEMENTS)
         self.lock = Lock()
         self.open_batch: Batch[Key, Value] | None = None
@@ -47,30 +46,31 @@ class DataLoader(Generic[Key, Value]):
     def load(self, key: Key) -> Value | None:
         """Return the value, or None; raise the error of the batch if it failed."""
         with self.lock:
-            batch = self.open_batch
-            is_first = batch is None
-            batch = self.open_batch = batch or Batch()
+            is_first = self.open_batch is None
+            batch = self.open_batch = self.open_batch or Batch()
             batch.keys.append(key)
         if is_first:
             self.run(batch)
         batch.done.wait()
         if batch.error:
-            raise batch.error
+            # Without it, each call would add its own stack to the traceback.
+            raise batch.error.with_traceback(batch.traceback)
         return batch.values.get(key)
 
     def run(self, batch: Batch[Key, Value]) -> None:
         try:
-            self.running.acquire(self.timeout)
+            acquired = self.running.acquire(self.max_wait)
             try:
                 # Lets all greenlets whose requests have arrived call `load` first.
                 time.sleep(0)
                 self.close(batch)
                 batch.values = self.read(batch.keys)
             finally:
-                self.running.release()
+                if acquired:
+                    self.running.release()
         except BaseException as error:
             self.close(batch)
-            batch.error = error
+            batch.error, batch.traceback = error, error.__traceback__
         batch.done.set()
 
     def close(self, batch: Batch[Key, Value]) -> None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn, TypedDict
+from typing import Any, NoReturn, TypedDict, cast
 
 import psycopg2
 from psycopg2 import errors
@@ -194,7 +194,7 @@ def treat_read_only_as_disconnect(context: ExceptionContext) -> None:
 def discard_dead_connections(
     engine: Engine, connection: PoolProxiedConnection, error: psycopg2.Error
 ) -> None:
-    """Invalidate the pool if an error shows that its connections are unusable.
+    """Discard connections if an error shows that they are unusable.
 
     SQLAlchemy does this for statements that it executes itself. Statements that run
     on the driver's cursor need this call.
@@ -203,5 +203,4 @@ def discard_dead_connections(
         error, connection.dbapi_connection, None  # type: ignore[arg-type]
     )
     if dead or isinstance(error, errors.ReadOnlySqlTransaction):
-        connection.invalidate(error)
-        engine.dispose()
+        cast(FifoPool, engine.pool).discard(connection, error)

@@ -5,7 +5,7 @@ from threading import Lock, RLock
 from typing import Any
 
 from sqlalchemy import exc
-from sqlalchemy.pool import ConnectionPoolEntry, Pool
+from sqlalchemy.pool import ConnectionPoolEntry, Pool, PoolProxiedConnection
 
 # The part of the connections that can read many rows at the same time. PostgreSQL reads
 # while Python processes, so two of the default size are as fast as more.
@@ -27,16 +27,12 @@ class FifoSemaphore:
         # Each is locked until its turn.
         self.waiters: deque[Lock] = deque()
 
-    def acquire(self, timeout: float) -> None:
-        """Wait for at most `timeout` seconds.
-
-        Raises:
-            sqlalchemy.exc.TimeoutError: the time has passed.
-        """
+    def acquire(self, timeout: float) -> bool:
+        """Wait for at most `timeout` seconds; return whether that was enough."""
         with self.lock:
             if self.value:
                 self.value -= 1
-                return
+                return True
         waiter = Lock()
         waiter.acquire()
         with self.lock:
@@ -48,8 +44,7 @@ class FifoSemaphore:
         finally:
             if not acquired:
                 self.stop_waiting(waiter)
-        if not acquired:
-            raise exc.TimeoutError(f"none became available within {timeout:g} seconds")
+        return acquired
 
     def stop_waiting(self, waiter: Lock) -> None:
         """Remove a waiter, or let the next one continue if it was its turn."""
@@ -114,9 +109,16 @@ class FifoPool(Pool):
         )
 
     def dispose(self) -> None:
-        """Close the idle connections. The others end with the pool itself."""
+        """Close the idle connections; for those in use, see `Engine.dispose`."""
         while self.idle:
             self.idle.pop().close()
+
+    def discard(self, connection: PoolProxiedConnection, error: Exception) -> None:
+        """Close a connection that failed, and at their next use those of its age.
+
+        SQLAlchemy does this itself for the statements that it executes.
+        """
+        self._invalidate(connection, error)
 
     def status(self) -> str:
         """Describe the pool in the messages of SQLAlchemy."""
@@ -126,8 +128,17 @@ class FifoPool(Pool):
         """Return the number of connections in use."""
         return self.pool_size - self.semaphore.value
 
+    def acquire(self, semaphore: FifoSemaphore) -> None:
+        """Acquire one of the semaphores.
+
+        Raises:
+            sqlalchemy.exc.TimeoutError: the timeout of the pool has passed.
+        """
+        if not semaphore.acquire(self.timeout):
+            raise exc.TimeoutError(f"no connection in {self.timeout:g} seconds")
+
     def _do_get(self) -> ConnectionPoolEntry:
-        self.semaphore.acquire(self.timeout)
+        self.acquire(self.semaphore)
         try:
             return self.idle.pop()
         except IndexError:

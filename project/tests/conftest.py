@@ -81,6 +81,7 @@ def test_app(database_url: str) -> Iterator[Flask]:
     app.test_client_class = IsolatedClient
     with app.app_context():
         yield app
+    databases.dispose_engines(app)
 
 
 @pytest.fixture(scope="module")
@@ -125,9 +126,7 @@ def create_production_app() -> Iterator[CreateProductionApp]:
 
     yield create
     for app in apps:
-        with app.app_context():
-            for engine in db.engines.values():
-                engine.dispose()
+        databases.dispose_engines(app)
 
 
 @pytest.fixture

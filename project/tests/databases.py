@@ -5,9 +5,11 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from flask import Flask
 from sqlalchemy import make_url
 
 from devtools.sql import execute
+from project import db
 from project.database.embedded import CREATE_DATABASE
 
 
@@ -54,3 +56,10 @@ def drop_leftovers(server_url: str) -> None:
         match = re.fullmatch(r"[a-z]+_(\d+)_test", name)
         if match and not psutil.pid_exists(int(match[1])):
             execute(server_url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+def dispose_engines(app: Flask) -> None:
+    """Close the connections of an application, of which the server allows only 100."""
+    with app.app_context():
+        for engine in db.engines.values():
+            engine.dispose()

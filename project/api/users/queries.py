@@ -132,7 +132,7 @@ def fetch_all(statement: str, parameters: Mapping[str, Any]) -> Sequence[Row]:
 def fetch_large(statement: str, parameters: Mapping[str, Any]) -> Sequence[Row]:
     """Execute a statement with many rows; see `FifoPool.large_results`."""
     pool = cast(FifoPool, db.engines[AUTOCOMMIT].pool)
-    pool.large_results.acquire(pool.timeout)
+    pool.acquire(pool.large_results)
     try:
         return fetch_all(statement, parameters)
     finally:
@@ -181,7 +181,7 @@ def to_versioned_user(row: Row) -> VersionedUser:
 
 def init_app(app: App) -> None:
     """Create the data loader that all requests of an application share."""
-    app.extensions[LOADER] = DataLoader(get_many, app.config["DATABASE_POOL_TIMEOUT"])
+    app.extensions[LOADER] = DataLoader(get_many)
 
 
 def get_many(ids: list[int]) -> dict[int, VersionedUser]:

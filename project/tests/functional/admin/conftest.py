@@ -10,9 +10,10 @@ from flask.testing import FlaskClient
 from flask_sqlalchemy import SQLAlchemy
 
 from devtools.servers import start_gunicorn, start_process
-from project import create_app, db
+from project import create_app
 from project.admin import operators
 from project.tests.client import IsolatedClient
+from project.tests.databases import dispose_engines
 from project.tests.passwords import PASSWORD_HASH
 from project.tests.types import CreateProductionApp
 
@@ -23,9 +24,7 @@ def admin_app(test_database: SQLAlchemy) -> Iterator[Flask]:
     app = create_app({"FLASK_ENV": "development"})
     app.test_client_class = IsolatedClient
     yield app
-    with app.app_context():
-        for engine in db.engines.values():
-            engine.dispose()
+    dispose_engines(app)
 
 
 @pytest.fixture

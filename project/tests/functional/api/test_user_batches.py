@@ -38,12 +38,13 @@ def users(add_user: AddUser) -> list[User]:
 
 @pytest.fixture(scope="module")
 def app(create_production_app: CreateProductionApp, database_url: str) -> Flask:
-    return create_production_app(
+    app = create_production_app(
         DATABASE_URL=database_url,
-        DATABASE_POOL_TIMEOUT=TIMEOUT,
         DATABASE_LOCK_TIMEOUT=TIMEOUT,
         DATABASE_STATEMENT_TIMEOUT=2 * TIMEOUT,
     )
+    app.extensions[LOADER].max_wait = TIMEOUT
+    return app
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def locked_users(url: str) -> Iterator[PsycopgCursor]:
 
 def wait_for_statements(url: str, number: int) -> list[int]:
     """Wait until statements wait for the lock, and return their processes."""
-    wait_until(lambda: len(execute(url, WAITING)) == number)
+    wait_until(lambda: len(execute(url, WAITING)) >= number)
     return [pid for (pid,) in execute(url, WAITING)]
 
 
@@ -81,7 +82,12 @@ def send_requests(
         if number <= MAX_STATEMENTS:
             wait_for_statements(url, number)
     loader = app.extensions[LOADER]
-    wait_until(lambda: len(loader.open_batch.keys) == len(users) - MAX_STATEMENTS)
+
+    def others_have_joined() -> bool:
+        batch = loader.open_batch
+        return batch and len(batch.keys) == len(users) - MAX_STATEMENTS
+
+    wait_until(others_have_joined)
     return responses
 
 
@@ -159,6 +165,8 @@ def test_clients_that_disconnect_do_not_disturb_others(
             responses = [
                 threads.submit(urlopen, f"{url}/users/{user.id}") for user in users
             ]
+            # The last one begins a second later, for the requests that have arrived.
+            wait_for_statements(database_url, MAX_STATEMENTS + 1)
         emails = [
             json.load(response.result(TIMEOUT))["data"]["email"]
             for response in responses

@@ -9,8 +9,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from flask_sqlalchemy import SQLAlchemy
 
-from project import create_app, db
+from project import create_app
 from project.api.openapi import ASSETS
+from project.tests.databases import dispose_engines
 from project.tests.types import AddUser
 
 GZIP = {"Accept-Encoding": "gzip"}
@@ -24,9 +25,7 @@ def app(test_database: SQLAlchemy) -> Iterator[Flask]:
     """The application of development, whose admin site requires no login."""
     app = create_app({"FLASK_ENV": "development"})
     yield app
-    with app.app_context():
-        for engine in db.engines.values():
-            engine.dispose()
+    dispose_engines(app)
 
 
 @pytest.fixture

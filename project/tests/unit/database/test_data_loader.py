@@ -1,11 +1,11 @@
 """Concurrent reads share statements."""
 
 import threading
+import traceback
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import exc
 
 from project.database.data_loader import MAX_STATEMENTS, DataLoader
 from project.tests.waiting import TIMEOUT, wait_until
@@ -87,7 +87,7 @@ def test_single_call_reads_only_its_key() -> None:
         calls.append(keys)
         return {1: "one"}
 
-    loader = DataLoader(read, TIMEOUT)
+    loader = DataLoader(read)
     assert loader.load(1) == "one"
     assert loader.load(2) is None
     assert calls == [[1], [2]]
@@ -162,21 +162,44 @@ def test_error_reaches_all_calls_of_its_batch_and_no_others(
     ]
 
 
-def test_batch_times_out_and_the_next_call_begins_another(
+def test_statements_that_are_stuck_do_not_delay_others(
     reads: Reads, threads: ThreadPoolExecutor
 ) -> None:
-    loader = DataLoader(reads.read, 0.1)
-    running = fill_slots(loader, reads, threads)
-    with pytest.raises(exc.TimeoutError):
-        loader.load(10)
+    loader = DataLoader(reads.read, max_wait=0.01)
+    stuck = fill_slots(loader, reads, threads)
+    for number in (10, 11):
+        call = threads.submit(loader.load, number)
+        reads.wait_for(len(reads.calls) + 1)
+        reads.finish(len(reads.calls) - 1)
+        assert call.result(TIMEOUT) == f"value {number}"
     for number in range(MAX_STATEMENTS):
+        reads.finish(number)
+    for call in stuck:
+        call.result(TIMEOUT)
+    assert loader.running.value == MAX_STATEMENTS
+
+
+def test_traceback_of_an_error_does_not_contain_other_calls(
+    loader: DataLoader[int, str], reads: Reads, threads: ThreadPoolExecutor
+) -> None:
+    running = fill_slots(loader, reads, threads)
+    failing = join(loader, threads, list(range(10, 20)))
+    reads.finish(0)
+    reads.wait_for(MAX_STATEMENTS + 1)
+    reads.finish(MAX_STATEMENTS, OSError("the connection is closed"))
+    error = failing[0].exception(TIMEOUT)
+    for call in failing:
+        assert call.exception(TIMEOUT) is error
+    loads = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__ if error else None)
+        if frame.name == "load"
+    ]
+    assert len(loads) < len(failing)
+    for number in range(1, MAX_STATEMENTS):
         reads.finish(number)
     for call in running:
         call.result(TIMEOUT)
-    later = threads.submit(loader.load, 11)
-    reads.wait_for(MAX_STATEMENTS + 1)
-    reads.finish(MAX_STATEMENTS)
-    assert later.result(TIMEOUT) == "value 11"
 
 
 def test_each_of_many_threads_gets_its_value() -> None:
@@ -186,7 +209,7 @@ def test_each_of_many_threads_gets_its_value() -> None:
     def read(keys: list[int]) -> dict[int, int]:
         return {key: -key for key in keys}
 
-    loader = DataLoader(read, TIMEOUT)
+    loader = DataLoader(read)
 
     def load(first: int) -> None:
         for key in range(first, first + loads):

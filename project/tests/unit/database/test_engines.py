@@ -8,6 +8,7 @@ import pytest
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import exc, text
+from sqlalchemy.pool import PoolProxiedConnection
 
 from project import db
 from project.api.users import queries
@@ -15,8 +16,13 @@ from project.database.availability import explain_unavailable
 from project.database.engines import (
     AUTOCOMMIT,
     IDLE_SECONDS,
+    discard_dead_connections,
     redact_url,
 )
+
+
+def execute_on(connection: PoolProxiedConnection, statement: str) -> None:
+    connection.cursor().execute(statement)
 
 
 def test_redact_url_removes_passwords() -> None:
@@ -66,6 +72,30 @@ def test_queries_discard_dead_connections(
     with engine.connect() as connection:
         new_pid = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar()
     assert new_pid != old_pid
+
+
+def test_late_errors_of_old_connections_do_not_discard_new_ones(
+    test_database: SQLAlchemy,
+) -> None:
+    """A restart of PostgreSQL breaks all connections, and each notices it by itself."""
+    engine = db.engines[AUTOCOMMIT]
+    old = [engine.raw_connection() for _ in range(3)]
+    for connection in old:
+        execute_on(connection, "SET application_name = 'old'")
+    with engine.connect() as connection_of_operator:
+        connection_of_operator.exec_driver_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = 'old'"
+        )
+    new: list[int] = []
+    for connection in old:
+        with pytest.raises(psycopg2.OperationalError) as error:
+            execute_on(connection, "SELECT 1")
+        discard_dead_connections(engine, connection, error.value)
+        connection.close()
+        new += queries.fetch_all("SELECT pg_backend_pid()", {})[0]
+    opened = "SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(%(pids)s)"
+    assert queries.fetch_all(opened, {"pids": new}) == [(len(new),)]
 
 
 def test_connections_have_time_zone_and_timeouts(test_app: Flask) -> None:

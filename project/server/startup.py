@@ -23,8 +23,13 @@ RESERVED_FILES = 200
 MAX_DATABASE_CONNECTIONS = 80
 
 
+@cache
 def load_settings_or_exit() -> Settings:
-    """Load the configuration, or exit with the reason."""
+    """Load the configuration, or exit with the reason.
+
+    It is loaded once, because gunicorn executes gunicorn.conf.py again on SIGHUP, and
+    the application that the new workers inherit was created with the first settings.
+    """
     try:
         settings = load_config()
         if settings.METRICS_PORT == settings.PORT:
@@ -77,7 +82,7 @@ def create_metrics_dir(settings: Settings) -> str | None:
 
 @cache
 def temporary_folder() -> str:
-    """Create a folder, once: gunicorn executes its configuration again on SIGHUP."""
+    """Create a folder, once: see `load_settings_or_exit`."""
     return tempfile.mkdtemp(prefix="metrics_")
 
 

@@ -2,6 +2,9 @@
 
 import os
 import re
+import shutil
+import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -9,7 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from devtools.servers import ROOT, clean_environment, start_gunicorn
+from devtools.servers import (
+    ROOT,
+    clean_environment,
+    free_port,
+    start_gunicorn,
+    start_process,
+    wait_until_up,
+)
+from project.tests.waiting import wait_until
 
 
 @pytest.mark.subprocess
@@ -57,6 +68,36 @@ def test_metrics_folder_of_another_program_is_kept(
     ):
         pass
     assert (tmp_path / "kept").exists()
+
+
+@pytest.mark.server
+def test_sighup_replaces_the_workers_and_keeps_the_settings(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With another port, the running application would serve the API there, too."""
+    psutil = pytest.importorskip("psutil", reason="psutil is not installed")
+    monkeypatch.delenv("FLASK_SKIP_DOTENV")
+    shutil.copytree(
+        ROOT / "project", tmp_path / "project", ignore=shutil.ignore_patterns("tests")
+    )
+    for name in ("gunicorn.conf.py", "manage.py"):
+        shutil.copy(ROOT / name, tmp_path)
+    metrics_port = free_port()
+    with start_process(
+        [sys.executable, "-m", "gunicorn"],
+        cwd=tmp_path,
+        APP_SETTINGS="project.config.ProductionConfig",
+        DATABASE_URL=database_url,
+        WEB_CONCURRENCY="1",
+    ) as (url, process):
+        master = psutil.Process(process.pid)
+        before = master.children()
+        (tmp_path / ".env").write_text(f"METRICS_PORT={metrics_port}\n")
+        process.send_signal(signal.SIGHUP)
+        wait_until(lambda: set(master.children()).isdisjoint(before))
+        wait_until_up(f"{url}/ping", process)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", metrics_port))
 
 
 @pytest.mark.server

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
@@ -31,6 +32,8 @@ from devtools.identity_provider import IdentityProvider
 from devtools.servers import ROOT
 from project.api.users.models import User
 
+Item = TypeVar("Item")
+
 OUTPUT = ROOT / "instance" / "benchmarks"
 FEW_CONNECTIONS = 16
 OWN_PACKAGES = ("flask", "flask-restful", "sqlalchemy", "psycopg2-binary", "gunicorn")
@@ -46,6 +49,12 @@ PEER_PACKAGES = (
     "uvicorn",
     "uvloop",
 )
+
+
+def rotate(items: Sequence[Item], round_number: int) -> list[Item]:
+    """Begin each round with another item; round 1 has the order of the report."""
+    first = (round_number - 1) % len(items)
+    return [*items[first:], *items[:first]]
 
 
 def run_rounds(
@@ -67,9 +76,7 @@ def run_rounds(
         click.echo(
             f"round {round_number} of {rounds}" if round_number else "warm-up", err=True
         )
-        # Round 1 has the order of the report.
-        first = (round_number - 1) % len(targets)
-        in_turn = [*targets[first:], *targets[:first]]
+        in_turn = rotate(targets, round_number)
         for workload in workloads:
             for number in connections:
                 supported = [t for t in in_turn if workload in t.workloads]
@@ -155,10 +162,11 @@ def measure_starts(rounds: int, users: int, other_checkout: Path | None) -> str:
         database = database_server.create_database(users)
         starts = [
             measure_start(server, database, round_number)
-            for round_number in range(rounds)
-            for server in servers
+            for round_number in range(rounds + 1)
+            for server in rotate(servers, round_number)
         ]
-    return report.render_starts(starts)
+    # Round 0 warms up.
+    return report.render_starts([start for start in starts if start.round])
 
 
 def measure_growth(

@@ -18,6 +18,9 @@ from benchmarks.database import Database
 from benchmarks.servers import Server, Target, start_target
 
 WRK_SCRIPT = Path(__file__).with_name("workloads.lua")
+# A server is idle if it uses less than this share of a core for this time in seconds.
+IDLE_SHARE = 0.05
+IDLE_INTERVAL = 0.5
 
 
 class CostUnit(StrEnum):
@@ -80,8 +83,8 @@ class Start:
     Attributes:
         milliseconds: from the start of the process to the first response, for which
             the server reads a user.
-        cpu_milliseconds: the CPU time until then, user and kernel.
-        memory: the server's memory in megabytes after the response.
+        cpu_milliseconds: the CPU time, user and kernel, until all workers are idle.
+        memory: the server's memory in megabytes then.
     """
 
     server: str
@@ -254,14 +257,28 @@ def measure(
     )
 
 
+def wait_until_idle(pid: int) -> None:
+    """Wait until a process and its descendants hardly use the CPU."""
+    before = cpu_seconds(pid)
+    while True:
+        time.sleep(IDLE_INTERVAL)
+        after = cpu_seconds(pid)
+        if after - before < IDLE_SHARE * IDLE_INTERVAL:
+            return
+        before = after
+
+
 def measure_start(server: Server, database: Database, round_number: int) -> Start:
     """Start a server, and stop it after its first response."""
     started = time.monotonic()
     with start_target(server, database) as target:
+        milliseconds = (time.monotonic() - started) * 1000
+        # The other workers of some servers are still importing.
+        wait_until_idle(target.pid)
         return Start(
             server=server.name,
             round=round_number,
-            milliseconds=(time.monotonic() - started) * 1000,
+            milliseconds=milliseconds,
             cpu_milliseconds=cpu_seconds(target.pid) * 1000,
             memory=memory_megabytes(target.pid),
         )

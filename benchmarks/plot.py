@@ -1,6 +1,7 @@
 """Draw the report's chart as `plot.py DATA IMAGE`, in the peers' environment."""
 
 import json
+import math
 import sys
 from typing import TypedDict
 
@@ -9,6 +10,8 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt  # noqa: E402
+
+COLUMNS = 3
 
 
 class Chart(TypedDict):
@@ -22,8 +25,10 @@ def main(data: str, image: str) -> None:
     """Draw a bar for each server, in a diagram for each workload."""
     with open(data) as file:
         chart: Chart = json.load(file)
-    figure, axes = plt.subplots(2, 3, figsize=(15, 7), layout="constrained")
-    for axis, (workload, costs) in zip(axes.flat, chart["workloads"].items()):
+    rows = math.ceil(len(chart["workloads"]) / COLUMNS)
+    figure = plt.figure(figsize=(5 * COLUMNS, 3.5 * rows), layout="constrained")
+    for position, (workload, costs) in enumerate(chart["workloads"].items(), 1):
+        axis = figure.add_subplot(rows, COLUMNS, position)
         servers = list(reversed(costs))
         axis.barh(
             servers,

@@ -1,9 +1,10 @@
 """Render measurements as Markdown tables."""
 
+import math
 import os
 import platform
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from statistics import median
 from typing import Any, TypedDict
@@ -62,6 +63,7 @@ MEDIAN_FIELDS = (
 
 # (server, workload, connections): the median of the rounds.
 Medians = dict[tuple[str, str, int], Measurement]
+ValueByRound = dict[int, float]
 
 
 class Chart(TypedDict):
@@ -107,25 +109,19 @@ def table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
-def workload_table(
-    title: str,
-    runs: Sequence[Run],
-    connections: int,
-    format_cell: Callable[[Measurement, str], str],
-) -> str:
-    """Return a table with a row for each server and a column for each workload.
-
-    Args:
-        format_cell: receives the medians of a server, and the workload.
-    """
-    medians = compute_medians(runs)
+def latency_table(runs: Sequence[Run]) -> str:
+    """Return the median and the 99th percentile of the latency of each server."""
+    medians = {
+        (server, workload): found
+        for (server, workload, _), found in compute_medians(runs).items()
+    }
 
     def cell(server: str, workload: str) -> str:
-        found = medians.get((server, workload, connections))
-        return format_cell(found, workload) if found else ""
+        found = medians.get((server, workload))
+        return f"{found.p50:.1f} / {found.p99:.1f}" if found else ""
 
     return table(
-        [title, *(WORKLOAD_LABELS[workload] for workload in WORKLOADS)],
+        ["latency, ms: p50 / p99", *(WORKLOAD_LABELS[name] for name in WORKLOADS)],
         [
             [server, *(cell(server, workload) for workload in WORKLOADS)]
             for server in server_names(runs)
@@ -133,28 +129,7 @@ def workload_table(
     )
 
 
-def cost_table(runs: Sequence[Run], connections: int) -> str:
-    """Return the cost of each server, and its ratio to that of the first server."""
-    medians, first_server = compute_medians(runs), server_names(runs)[0]
-
-    def format_cell(found: Measurement, workload: str) -> str:
-        ratio = found.cost / medians[first_server, workload, connections].cost
-        return f"{found.cost:.0f} ({ratio:.2f})"
-
-    return workload_table("", runs, connections, format_cell)
-
-
-def latency_table(runs: Sequence[Run], connections: int) -> str:
-    """Return the median and the 99th percentile of the latency of each server."""
-    return workload_table(
-        "latency, ms: p50 / p99",
-        runs,
-        connections,
-        lambda found, _: f"{found.p50:.1f} / {found.p99:.1f}",
-    )
-
-
-def peer_table(medians: Medians, connections: int) -> str:
+def peer_table(runs: Sequence[Run]) -> str:
     """Return this service's CPU time next to that of the cheapest peers.
 
     The client is not part of it. The 99th percentile of the latency is compared with
@@ -166,23 +141,28 @@ def peer_table(medians: Medians, connections: int) -> str:
     ]
     rows = []
     for server, workload, suffix in compared:
-        own = medians[server.name, workload, connections]
-        hand_written = medians[HAND_WRITTEN_PEER.name, workload, connections]
-        orm_cost, orm_peer = min(
-            (medians[peer.name, workload, connections].service_cpu, peer.name)
-            for peer in ORM_PEERS
-            if (peer.name, workload, connections) in medians
+        cost, p99 = (
+            values_by_round(
+                (run.server, run.round, getattr(run.measurement, part))
+                for run in runs
+                if run.workload == workload
+            )
+            for part in ("service_cpu", "p99")
+        )
+        own, hand_written = server.name, HAND_WRITTEN_PEER.name
+        orm_peer = min(
+            (peer.name for peer in ORM_PEERS if peer.name in cost),
+            key=lambda name: median(cost[name].values()),
         )
         rows.append(
             [
                 WORKLOAD_LABELS[workload] + suffix,
-                f"{own.service_cpu:.0f}",
-                f"{hand_written.service_cpu:.0f}",
-                f"{own.service_cpu / hand_written.service_cpu:.2f}",
-                f"{own.p99 / hand_written.p99:.1f}",
-                f"{orm_cost:.0f}",
+                *(f"{median(cost[name].values()):.0f}" for name in (own, hand_written)),
+                f"{median_ratio(cost[own], cost[hand_written]):.2f}",
+                f"{median_ratio(p99[own], p99[hand_written]):.1f}",
+                f"{median(cost[orm_peer].values()):.0f}",
                 orm_peer,
-                f"{own.service_cpu / orm_cost:.2f}",
+                f"{median_ratio(cost[own], cost[orm_peer]):.2f}",
             ]
         )
     header = ["server and PostgreSQL, µs", "here", "without an ORM", "ratio", "p99"]
@@ -282,19 +262,11 @@ def render_comparison(runs: Sequence[Run], settings: str, versions: str) -> str:
         settings: one line about the number of rounds, their duration and the users.
         versions: one line about the packages.
     """
-    medians = compute_medians(runs)
-    tables = "\n\n".join(
-        f"{connections} keep-alive connections:\n\n{cost_table(runs, connections)}\n\n"
-        f"{peer_table(medians, connections)}\n\n"
-        f"{latency_table(runs, connections)}"
-        for connections in sorted({run.connections for run in runs})
-    )
     return f"""\
-{describe_cost(runs, "this service")}
+{describe_cost(runs, "this service in the same round")}
 {describe_machine()}; {settings}.
 
-{tables}
-
+{"".join(map(render_connections, group_by_connections(runs)))}\
 <details><summary>All measured values</summary>
 
 {details_table(runs)}
@@ -305,30 +277,64 @@ def render_comparison(runs: Sequence[Run], settings: str, versions: str) -> str:
 """
 
 
-def relative_to_first(values: Mapping[tuple[str, int], float]) -> dict[str, str]:
-    """Return the median of each row, and of its ratios to the first row.
+def group_by_connections(runs: Sequence[Run]) -> list[list[Run]]:
+    """Return the runs with each number of connections, in ascending order."""
+    return [
+        [run for run in runs if run.connections == number]
+        for number in sorted({run.connections for run in runs})
+    ]
 
-    A ratio is that of two values of the same round, so that other load on the machine
-    affects both of them. Rounds in which one of them is missing do not count.
+
+def render_connections(runs: Sequence[Run]) -> str:
+    """Return the tables about runs with the same number of connections."""
+    return f"""\
+{runs[0].connections} keep-alive connections:
+
+{server_table("", runs)}
+
+{peer_table(runs)}
+
+{latency_table(runs)}
+
+"""
+
+
+def values_by_round(
+    values: Iterable[tuple[str, int, float]],
+) -> dict[str, ValueByRound]:
+    """Return the values of each row and round.
 
     Args:
-        values: by the name of the row, and the round.
+        values: the name of the row, the number of the round, and the value.
     """
-    names = list(dict.fromkeys(name for name, _ in values))
+    rows: dict[str, ValueByRound] = defaultdict(dict)
+    for name, round_, value in values:
+        rows[name][round_] = value
+    return dict(rows)
 
-    def cell(name: str) -> str:
-        rounds = {
-            round_
-            for row, round_ in values
-            if row == name and (names[0], round_) in values
-        }
-        value = median(values[name, round_] for round_ in rounds)
-        ratio = median(
-            values[name, round_] / values[names[0], round_] for round_ in rounds
-        )
-        return f"{value:.0f} ({ratio:.3f})"
 
-    return {name: cell(name) for name in names}
+def median_ratio(values: ValueByRound, reference: ValueByRound) -> float:
+    """Return the median of the ratios of two values of the same round.
+
+    Other load on the machine affects both of them. NaN if they share no round.
+    """
+    shared = values.keys() & reference.keys()
+    if not shared:
+        return math.nan
+    return median(values[round_] / reference[round_] for round_ in shared)
+
+
+def relative_to_first(values: Mapping[str, ValueByRound]) -> dict[str, str]:
+    """Return the median of each row, and of its ratios to the first row.
+
+    Args:
+        values: by the name of the row.
+    """
+    first = next(iter(values.values()))
+    return {
+        name: f"{median(row.values()):.0f} ({median_ratio(row, first):.2f})"
+        for name, row in values.items()
+    }
 
 
 def ratios_by_workload(
@@ -341,11 +347,11 @@ def ratios_by_workload(
     """
     return {
         workload: relative_to_first(
-            {
-                (run.server, run.round): getattr(run.measurement, part)
+            values_by_round(
+                (run.server, run.round, getattr(run.measurement, part))
                 for run in runs
                 if run.workload == workload
-            }
+            )
         )
         for workload in dict.fromkeys(run.workload for run in runs)
     }
@@ -357,7 +363,7 @@ def server_table(title: str, runs: Sequence[Run], part: str = "cost") -> str:
     return table(
         [title, *(WORKLOAD_LABELS[workload] for workload in columns)],
         [
-            [server, *(column[server] for column in columns.values())]
+            [server, *(column.get(server, "") for column in columns.values())]
             for server in server_names(runs)
         ],
     )
@@ -367,7 +373,10 @@ def query_table(runs: Sequence[Run]) -> str:
     """Return the cost of each query of `GET /users`, and PostgreSQL's part of it."""
     columns = [
         relative_to_first(
-            {(run.workload, run.round): getattr(run.measurement, part) for run in runs}
+            values_by_round(
+                (run.workload, run.round, getattr(run.measurement, part))
+                for run in runs
+            )
         )
         for part in ("cost", "postgres_cpu")
     ]
@@ -407,7 +416,9 @@ def render_rounds(
 def render_starts(starts: Sequence[Start]) -> str:
     """Return the report of the time to the first response, and of the memory."""
     columns = [
-        relative_to_first({(s.server, s.round): getattr(s, part) for s in starts})
+        relative_to_first(
+            values_by_round((s.server, s.round, getattr(s, part)) for s in starts)
+        )
         for part in ("milliseconds", "cpu_milliseconds", "memory")
     ]
     rows = [[server, *(column[server] for column in columns)] for server in columns[0]]

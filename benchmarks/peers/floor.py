@@ -1,7 +1,7 @@
 """The floor: a WSGI application without a framework, and psycopg2. It only reads.
 
-It runs with the service's gunicorn.conf.py, so its cost is the minimum of a Python
-service on this server and driver.
+It runs with the service's gunicorn.conf.py. Its cost is that of the server and the
+driver, with a statement for each request: the service shares statements.
 """
 
 import os

@@ -108,9 +108,17 @@ async def update_user(request: Request) -> JSONResponse:
     return user_response(record)
 
 
+async def keep_state(connection: asyncpg.Connection) -> None:
+    """Replace the default, which resets a connection with a statement per request.
+
+    No request changes its state.
+    """
+
+
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncIterator[dict[str, asyncpg.Pool]]:
-    async with asyncpg.create_pool(os.environ["DATABASE_URL"]) as pool:
+    url = os.environ["DATABASE_URL"]
+    async with asyncpg.create_pool(url, reset=keep_state) as pool:
         yield {"pool": pool}
 
 

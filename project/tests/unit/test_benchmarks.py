@@ -137,7 +137,7 @@ def test_growth_shows_cost_and_disk_space_per_user() -> None:
     ]
     text = report.render_growth(runs, databases)
     assert "|  | 10 users | 1,000 users |" in text
-    assert "| one user by id | 100 (1.000) | 110 (1.100) |" in text
+    assert "| one user by id | 100 (1.00) | 110 (1.10) |" in text
     assert "| all | 100 | 90 |" in text
 
 
@@ -150,8 +150,8 @@ def test_growth_leaves_out_what_did_not_respond_in_time() -> None:
         *make_runs("10,000 users", "search", 300),
     ]
     table = report.growth_table(runs)
-    assert "| a page of 100 | 100 (1.000) | 100 (1.000) | 100 (1.000) |" in table
-    assert "| `search`, 1 user | 100 (1.000) |  | 300 (3.000) |" in table
+    assert "| a page of 100 | 100 (1.00) | 100 (1.00) | 100 (1.00) |" in table
+    assert "| `search`, 1 user | 100 (1.00) |  | 300 (3.00) |" in table
 
 
 @pytest.mark.parametrize(
@@ -202,8 +202,18 @@ def test_cost_of_a_feature_is_compared_within_each_round() -> None:
         for run in make_runs(server, workload, *costs)
     ]
     table = report.server_table("", runs)
-    assert "| none | 200 (1.000) | 200 (1.000) | 200 (1.000) |" in table
-    assert "| log | 210 (1.100) | 210 (1.100) | 210 (1.100) |" in table
+    assert "| none | 200 (1.00) | 200 (1.00) | 200 (1.00) |" in table
+    assert "| log | 210 (1.10) | 210 (1.10) | 210 (1.10) |" in table
+
+
+def test_ratio_needs_values_of_the_same_round() -> None:
+    values = {"first": {1: 10.0, 2: 20.0, 3: 90.0}, "second": {2: 10.0, 3: 45.0}}
+    assert report.relative_to_first(values) == {
+        "first": "20 (1.00)",
+        "second": "28 (0.50)",
+    }
+    values = {"first": {1: 10.0}, "second": {2: 10.0}}
+    assert report.relative_to_first(values)["second"] == "10 (nan)"
 
 
 def test_start_report_compares_with_the_first_server() -> None:
@@ -213,5 +223,5 @@ def test_start_report_compares_with_the_first_server() -> None:
         for server, milliseconds in (("here", first), ("there", second))
     ]
     text = report.render_starts(starts)
-    assert "| here | 750 (1.000) | 375 (1.000) | 80 (1.000) |" in text
-    assert "| there | 1300 (1.750) | 650 (1.750) | 80 (1.000) |" in text
+    assert "| here | 750 (1.00) | 375 (1.00) | 80 (1.00) |" in text
+    assert "| there | 1300 (1.75) | 650 (1.75) | 80 (1.00) |" in text

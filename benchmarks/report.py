@@ -14,6 +14,7 @@ from benchmarks.measure import CostUnit, Measurement, Run, Start
 from benchmarks.servers import (
     HAND_WRITTEN_PEER,
     ORM_PEERS,
+    PEER_WITHOUT_RESET,
     THIS_SERVICE,
     WITHOUT_HISTORY,
     WORKLOADS,
@@ -133,7 +134,8 @@ def peer_table(runs: Sequence[Run]) -> str:
     """Return this service's CPU time next to that of the cheapest peers.
 
     The client is not part of it. The 99th percentile of the latency is compared with
-    that of the peer without an ORM. The last rows are those without the history.
+    that of the peer without an ORM, whose second cost is that without resetting its
+    connections. The last rows are those without the history.
     """
     compared = [(THIS_SERVICE, workload, "") for workload in WORKLOADS]
     compared += [
@@ -150,6 +152,7 @@ def peer_table(runs: Sequence[Run]) -> str:
             for part in ("service_cpu", "p99")
         )
         own, hand_written = server.name, HAND_WRITTEN_PEER.name
+        not_reset = PEER_WITHOUT_RESET.name
         orm_peer = min(
             (peer.name for peer in ORM_PEERS if peer.name in cost),
             key=lambda name: median(cost[name].values()),
@@ -160,13 +163,16 @@ def peer_table(runs: Sequence[Run]) -> str:
                 *(f"{median(cost[name].values()):.0f}" for name in (own, hand_written)),
                 f"{median_ratio(cost[own], cost[hand_written]):.2f}",
                 f"{median_ratio(p99[own], p99[hand_written]):.1f}",
+                f"{median(cost[not_reset].values()):.0f}",
+                f"{median_ratio(cost[own], cost[not_reset]):.2f}",
                 f"{median(cost[orm_peer].values()):.0f}",
                 orm_peer,
                 f"{median_ratio(cost[own], cost[orm_peer]):.2f}",
             ]
         )
     header = ["server and PostgreSQL, µs", "here", "without an ORM", "ratio", "p99"]
-    return table([*header, "cheapest with an ORM", "which", "ratio"], rows)
+    header += ["not reset", "ratio", "cheapest with an ORM", "which", "ratio"]
+    return table(header, rows)
 
 
 def details_table(runs: Sequence[Run]) -> str:

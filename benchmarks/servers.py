@@ -103,6 +103,12 @@ HAND_WRITTEN_PEER = Server(
     (*UVICORN, "benchmarks.peers.starlette_asyncpg:app"),
     is_peer=True,
 )
+# asyncpg's default costs it a statement per request. This service resets nothing.
+PEER_WITHOUT_RESET = replace(
+    HAND_WRITTEN_PEER,
+    name="the same, connections not reset",
+    variables={"KEEP_STATE": "1"},
+)
 SERVERS = (
     THIS_SERVICE,
     Server(
@@ -122,6 +128,7 @@ SERVERS = (
         is_peer=True,
     ),
     HAND_WRITTEN_PEER,
+    PEER_WITHOUT_RESET,
     Server(
         "FastAPI, async SQLAlchemy, asyncpg",
         (*UVICORN, "benchmarks.peers.fastapi_async:app"),
@@ -144,7 +151,9 @@ SERVERS = (
     ),
 )
 ORM_PEERS = tuple(
-    server for server in SERVERS if server.is_peer and server != HAND_WRITTEN_PEER
+    server
+    for server in SERVERS
+    if server.is_peer and server not in (HAND_WRITTEN_PEER, PEER_WITHOUT_RESET)
 )
 
 

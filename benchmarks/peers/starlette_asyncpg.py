@@ -109,16 +109,15 @@ async def update_user(request: Request) -> JSONResponse:
 
 
 async def keep_state(connection: asyncpg.Connection) -> None:
-    """Replace the default, which resets a connection with a statement per request.
-
-    No request changes its state.
-    """
+    """Reset nothing: no request changes the state of a connection."""
 
 
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncIterator[dict[str, asyncpg.Pool]]:
     url = os.environ["DATABASE_URL"]
-    async with asyncpg.create_pool(url, reset=keep_state) as pool:
+    # By default, the pool executes a statement after each request to reset the state.
+    reset = keep_state if os.environ.get("KEEP_STATE") else None
+    async with asyncpg.create_pool(url, reset=reset) as pool:
         yield {"pool": pool}
 
 

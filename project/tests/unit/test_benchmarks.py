@@ -24,6 +24,7 @@ from benchmarks.servers import (  # noqa: E402
     GROWTH_WORKLOADS,
     HAND_WRITTEN_PEER,
     ORM_PEERS,
+    PEER_WITHOUT_RESET,
     REQUIREMENTS,
     SERVERS,
     WITHOUT_HISTORY,
@@ -76,9 +77,11 @@ def test_comparison_shows_medians_and_the_cheapest_peers(runs: list[Run]) -> Non
     assert "CPU time per request" in text
     assert "| this service | 101 (1.00) |" in text
     hand_written = SERVERS.index(HAND_WRITTEN_PEER) * 100 + 101
+    not_reset = SERVERS.index(PEER_WITHOUT_RESET) * 100 + 101
     with_orm = SERVERS.index(ORM_PEERS[0]) * 100 + 101
     assert (
         f"| POST | 101 | {hand_written} | {101 / hand_written:.2f} | 1.0 |"
+        f" {not_reset} | {101 / not_reset:.2f} |"
         f" {with_orm} | {ORM_PEERS[0].name} | {101 / with_orm:.2f} |"
     ) in text
     without_history = SERVERS.index(WITHOUT_HISTORY) * 100 + 101

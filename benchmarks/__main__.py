@@ -1,6 +1,7 @@
 """The command line: `python -m benchmarks`."""
 
 import json
+import random
 import subprocess
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -51,10 +52,9 @@ PEER_PACKAGES = (
 )
 
 
-def rotate(items: Sequence[Item], round_number: int) -> list[Item]:
-    """Begin each round with another item; round 1 has the order of the report."""
-    first = (round_number - 1) % len(items)
-    return [*items[first:], *items[:first]]
+def shuffle(items: Sequence[Item], seed: str) -> list[Item]:
+    """Return the items in a random order, which is the same in each run."""
+    return random.Random(seed).sample(items, len(items))
 
 
 def run_rounds(
@@ -63,12 +63,15 @@ def run_rounds(
     """Measure every workload of the targets against each target, in alternation.
 
     All targets are up at the same time and take turns for each workload, so that other
-    load of the machine affects all of them. Each round begins with another target, so
-    that none always follows the same one. Round 0 warms up and is not returned.
+    load of the machine affects all of them. Their order is random, because all write to
+    the same database. Round 0 warms up and is not returned.
 
     Args:
         seconds: the duration of each measurement.
         connections: each number of connections is measured.
+
+    Returns:
+        The runs in the order of the targets.
     """
     runs = []
     workloads = dict.fromkeys(name for target in targets for name in target.workloads)
@@ -76,12 +79,12 @@ def run_rounds(
         click.echo(
             f"round {round_number} of {rounds}" if round_number else "warm-up", err=True
         )
-        in_turn = rotate(targets, round_number)
         for workload in workloads:
             for number in connections:
-                supported = [t for t in in_turn if workload in t.workloads]
-                for place, target in enumerate(supported):
-                    tag = f"{round_number}.{place}.{workload}.{number}"
+                supported = [t for t in targets if workload in t.workloads]
+                seed = f"{round_number}.{workload}.{number}"
+                for place, target in enumerate(shuffle(supported, seed)):
+                    tag = f"{seed}.{place}"
                     measurement = measure(target, workload, number, seconds, tag)
                     if not measurement:
                         click.echo(f"{target.name}: no response in {tag}", err=True)
@@ -95,7 +98,8 @@ def run_rounds(
                                 measurement=measurement,
                             )
                         )
-    return runs
+    names = [target.name for target in targets]
+    return sorted(runs, key=lambda run: names.index(run.server))
 
 
 def describe_versions() -> str:
@@ -163,8 +167,10 @@ def measure_starts(rounds: int, users: int, other_checkout: Path | None) -> str:
         starts = [
             measure_start(server, database, round_number)
             for round_number in range(rounds + 1)
-            for server in rotate(servers, round_number)
+            for server in shuffle(servers, str(round_number))
         ]
+    names = [server.name for server in servers]
+    starts.sort(key=lambda start: names.index(start.server))
     # Round 0 warms up.
     return report.render_starts([start for start in starts if start.round])
 

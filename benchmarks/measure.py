@@ -16,6 +16,7 @@ import psutil
 
 from benchmarks.database import Database
 from benchmarks.servers import Server, Target, start_target
+from devtools.servers import START_TIMEOUT
 
 WRK_SCRIPT = Path(__file__).with_name("workloads.lua")
 # A server is idle if it uses less than this share of a core for this time in seconds.
@@ -258,14 +259,20 @@ def measure(
 
 
 def wait_until_idle(pid: int) -> None:
-    """Wait until a process and its descendants hardly use the CPU."""
+    """Wait until a process and its descendants hardly use the CPU.
+
+    Raises:
+        RuntimeError: they still do after START_TIMEOUT.
+    """
+    deadline = time.monotonic() + START_TIMEOUT
     before = cpu_seconds(pid)
-    while True:
+    while time.monotonic() < deadline:
         time.sleep(IDLE_INTERVAL)
         after = cpu_seconds(pid)
         if after - before < IDLE_SHARE * IDLE_INTERVAL:
             return
         before = after
+    raise RuntimeError(f"process {pid} is not idle after {START_TIMEOUT} seconds")
 
 
 def measure_start(server: Server, database: Database, round_number: int) -> Start:

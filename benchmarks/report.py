@@ -247,7 +247,7 @@ def describe_cost(runs: Sequence[Run], reference: str) -> str:
     """
     return (
         f"{COST_DESCRIPTIONS[cost_unit(runs)]}; the median\n"
-        f"of the rounds; in parentheses the ratio to {reference}."
+        f"of the rounds; in parentheses the median of the ratios to {reference}."
     )
 
 
@@ -429,8 +429,9 @@ def render_starts(starts: Sequence[Start]) -> str:
     ]
     rows = [[server, *(column[server] for column in columns)] for server in columns[0]]
     return f"""\
-From the start to the first response; the median of the rounds; in parentheses the
-median of the ratios to the first row in the same round.
+The time from the start to the first response; the CPU time and the memory when all
+workers are idle; the median of the rounds; in parentheses the median of the ratios to
+the first row in the same round.
 {describe_machine()}.
 
 {table(["", "ms", "CPU ms", "MB"], rows)}

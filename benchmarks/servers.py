@@ -106,7 +106,7 @@ HAND_WRITTEN_PEER = Server(
 # asyncpg's default costs it a statement per request. This service resets nothing.
 PEER_WITHOUT_RESET = replace(
     HAND_WRITTEN_PEER,
-    name="the same, connections not reset",
+    name="Starlette, asyncpg, connections not reset",
     variables={"KEEP_STATE": "1"},
 )
 SERVERS = (

@@ -2,11 +2,9 @@
 
 import time
 from collections.abc import Callable, Mapping
-from threading import Event, Lock
+from threading import Event, Lock, Semaphore
 from types import TracebackType
 from typing import Generic, TypeVar
-
-from project.database.pool import FifoSemaphore
 
 # With two, a batch does not wait for one that takes long.
 MAX_STATEMENTS = 2
@@ -27,19 +25,19 @@ class Batch(Generic[Key, Value]):
 
 
 class DataLoader(Generic[Key, Value]):
-    """Loads values by key with `read`, which returns those that exist.
+    """Loads values by key, those of concurrent calls in batches.
 
     A batch begins with a call, and is read as soon as fewer than MAX_STATEMENTS run.
     The calls before that join it, so each reads what was committed before the call.
-    After `max_wait` seconds, statements that are stuck do not delay it any more.
+
+    Args:
+        read: returns the values of the keys that exist. It must end in a limited time,
+            because the next batch waits for it.
     """
 
-    def __init__(
-        self, read: Callable[[list[Key]], Mapping[Key, Value]], max_wait: float = 1
-    ) -> None:
+    def __init__(self, read: Callable[[list[Key]], Mapping[Key, Value]]) -> None:
         self.read = read
-        self.max_wait = max_wait
-        self.running = FifoSemaphore(MAX_STATEMENTS)
+        self.running = Semaphore(MAX_STATEMENTS)
         self.lock = Lock()
         self.open_batch: Batch[Key, Value] | None = None
 
@@ -53,21 +51,17 @@ class DataLoader(Generic[Key, Value]):
             self.run(batch)
         batch.done.wait()
         if batch.error:
-            # Without it, each call would add its own stack to the traceback.
+            # Otherwise each call would add its own stack to that of the others.
             raise batch.error.with_traceback(batch.traceback)
         return batch.values.get(key)
 
     def run(self, batch: Batch[Key, Value]) -> None:
         try:
-            acquired = self.running.acquire(self.max_wait)
-            try:
+            with self.running:
                 # Lets all greenlets whose requests have arrived call `load` first.
                 time.sleep(0)
                 self.close(batch)
                 batch.values = self.read(batch.keys)
-            finally:
-                if acquired:
-                    self.running.release()
         except BaseException as error:
             self.close(batch)
             batch.error, batch.traceback = error, error.__traceback__

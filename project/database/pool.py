@@ -27,12 +27,16 @@ class FifoSemaphore:
         # Each is locked until its turn.
         self.waiters: deque[Lock] = deque()
 
-    def acquire(self, timeout: float) -> bool:
-        """Wait for at most `timeout` seconds; return whether that was enough."""
+    def acquire(self, timeout: float) -> None:
+        """Wait for at most `timeout` seconds.
+
+        Raises:
+            sqlalchemy.exc.TimeoutError: the time has passed.
+        """
         with self.lock:
             if self.value:
                 self.value -= 1
-                return True
+                return
         waiter = Lock()
         waiter.acquire()
         with self.lock:
@@ -44,7 +48,8 @@ class FifoSemaphore:
         finally:
             if not acquired:
                 self.stop_waiting(waiter)
-        return acquired
+        if not acquired:
+            raise exc.TimeoutError(f"none became available within {timeout:g} seconds")
 
     def stop_waiting(self, waiter: Lock) -> None:
         """Remove a waiter, or let the next one continue if it was its turn."""
@@ -114,9 +119,10 @@ class FifoPool(Pool):
             self.idle.pop().close()
 
     def discard(self, connection: PoolProxiedConnection, error: Exception) -> None:
-        """Close a connection that failed, and at their next use those of its age.
+        """Close a connection that failed, and replace the others at their next use.
 
-        SQLAlchemy does this itself for the statements that it executes.
+        Connections that were opened since the last failure remain. SQLAlchemy does the
+        same for the statements that it executes itself.
         """
         self._invalidate(connection, error)
 
@@ -128,17 +134,8 @@ class FifoPool(Pool):
         """Return the number of connections in use."""
         return self.pool_size - self.semaphore.value
 
-    def acquire(self, semaphore: FifoSemaphore) -> None:
-        """Acquire one of the semaphores.
-
-        Raises:
-            sqlalchemy.exc.TimeoutError: the timeout of the pool has passed.
-        """
-        if not semaphore.acquire(self.timeout):
-            raise exc.TimeoutError(f"no connection in {self.timeout:g} seconds")
-
     def _do_get(self) -> ConnectionPoolEntry:
-        self.acquire(self.semaphore)
+        self.semaphore.acquire(self.timeout)
         try:
             return self.idle.pop()
         except IndexError:

@@ -59,7 +59,7 @@ def drop_leftovers(server_url: str) -> None:
 
 
 def dispose_engines(app: Flask) -> None:
-    """Close the connections of an application, of which the server allows only 100."""
+    """Close the connections of an application; the server limits their number."""
     with app.app_context():
         for engine in db.engines.values():
             engine.dispose()

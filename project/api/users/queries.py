@@ -132,7 +132,7 @@ def fetch_all(statement: str, parameters: Mapping[str, Any]) -> Sequence[Row]:
 def fetch_large(statement: str, parameters: Mapping[str, Any]) -> Sequence[Row]:
     """Execute a statement with many rows; see `FifoPool.large_results`."""
     pool = cast(FifoPool, db.engines[AUTOCOMMIT].pool)
-    pool.acquire(pool.large_results)
+    pool.large_results.acquire(pool.timeout)
     try:
         return fetch_all(statement, parameters)
     finally:

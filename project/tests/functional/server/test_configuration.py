@@ -74,7 +74,10 @@ def test_metrics_folder_of_another_program_is_kept(
 def test_sighup_replaces_the_workers_and_keeps_the_settings(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With another port, the running application would serve the API there, too."""
+    """gunicorn must not listen on a port that the running application does not know.
+
+    The application would serve the API there, and no metrics.
+    """
     psutil = pytest.importorskip("psutil", reason="psutil is not installed")
     monkeypatch.delenv("FLASK_SKIP_DOTENV")
     shutil.copytree(

@@ -52,7 +52,7 @@ def reads() -> Reads:
 
 @pytest.fixture
 def loader(reads: Reads) -> DataLoader[int, str]:
-    return DataLoader(reads.read, TIMEOUT)
+    return DataLoader(reads.read)
 
 
 def fill_slots(
@@ -162,23 +162,6 @@ def test_error_reaches_all_calls_of_its_batch_and_no_others(
     ]
 
 
-def test_statements_that_are_stuck_do_not_delay_others(
-    reads: Reads, threads: ThreadPoolExecutor
-) -> None:
-    loader = DataLoader(reads.read, max_wait=0.01)
-    stuck = fill_slots(loader, reads, threads)
-    for number in (10, 11):
-        call = threads.submit(loader.load, number)
-        reads.wait_for(len(reads.calls) + 1)
-        reads.finish(len(reads.calls) - 1)
-        assert call.result(TIMEOUT) == f"value {number}"
-    for number in range(MAX_STATEMENTS):
-        reads.finish(number)
-    for call in stuck:
-        call.result(TIMEOUT)
-    assert loader.running.value == MAX_STATEMENTS
-
-
 def test_traceback_of_an_error_does_not_contain_other_calls(
     loader: DataLoader[int, str], reads: Reads, threads: ThreadPoolExecutor
 ) -> None:
@@ -195,7 +178,8 @@ def test_traceback_of_an_error_does_not_contain_other_calls(
         for frame in traceback.extract_tb(error.__traceback__ if error else None)
         if frame.name == "load"
     ]
-    assert len(loads) < len(failing)
+    # Threads that raise it at the same moment can add to each other's traceback.
+    assert len(loads) < len(failing) / 2
     for number in range(1, MAX_STATEMENTS):
         reads.finish(number)
     for call in running:

@@ -45,16 +45,18 @@ def test_release_is_not_overtaken_by_a_later_call() -> None:
     waiter.start()
     wait_for_waiters(semaphore, 1)
     semaphore.release()
-    assert not semaphore.acquire(0.001)
+    with pytest.raises(exc.TimeoutError):
+        semaphore.acquire(0.001)
     waiter.join(TIMEOUT)
 
 
 def test_timeout_leaves_no_waiter() -> None:
     semaphore = FifoSemaphore(1)
     semaphore.acquire(TIMEOUT)
-    assert not semaphore.acquire(0.01)
+    with pytest.raises(exc.TimeoutError, match="within 0.01 seconds"):
+        semaphore.acquire(0.01)
     semaphore.release()
-    assert semaphore.acquire(TIMEOUT)
+    semaphore.acquire(TIMEOUT)
 
 
 def test_interrupted_waiter_passes_its_turn_on() -> None:
@@ -66,7 +68,7 @@ def test_interrupted_waiter_passes_its_turn_on() -> None:
     semaphore.release()
     # The waiter was chosen, and is interrupted before it runs.
     semaphore.stop_waiting(waiter)
-    assert semaphore.acquire(0)
+    semaphore.acquire(0)
 
 
 def test_release_during_acquire_does_not_block() -> None:
@@ -74,7 +76,7 @@ def test_release_during_acquire_does_not_block() -> None:
     semaphore = FifoSemaphore(0)
     with semaphore.lock:
         semaphore.release()
-    assert semaphore.acquire(0)
+    semaphore.acquire(0)
 
 
 @pytest.fixture
@@ -91,7 +93,7 @@ def test_pool_raises_timeout_error_if_all_connections_are_in_use(
 ) -> None:
     for _ in range(2):
         with engine.connect(), engine.connect():
-            with pytest.raises(exc.TimeoutError, match="in 0.05 seconds"):
+            with pytest.raises(exc.TimeoutError):
                 engine.connect()
 
 

@@ -15,12 +15,13 @@ request() {
 }
 
 # Create
-created=$(request POST /users -d '{"username": "ada", "email": "ada@example.com"}')
+created=$(request POST /users -d '{"username": "grace", "email": "grace@example.com"}')
 id=$(echo "$created" | jq .data.id)
 echo "$created" | jq -r .message
+[ "$id" != null ] || exit 1
 
 # A conflict is told apart by its code.
-conflict=$(request POST /users -d '{"username": "another", "email": "ADA@example.com"}')
+conflict=$(request POST /users -d '{"username": "another", "email": "GRACE@example.com"}')
 if [ "$(echo "$conflict" | jq -r .code)" = email_taken ]; then
     echo "The address is taken."
 fi
@@ -31,7 +32,7 @@ request GET "/users/$id" |
 etag=$(sed -n 's/^ETag: \(.*\)\r$/\1/Ip' "$headers")
 
 # Update, if the user has not changed since it was read.
-for username in countess lady; do
+for username in admiral captain; do
     request PATCH "/users/$id" -H "If-Match: $etag" -d "{\"username\": \"$username\"}" |
         jq -r 'if .code == "stale_version" then "The user has changed."
                else "The username is \(.data.username)." end'
@@ -48,7 +49,7 @@ done
 echo "$count users"
 
 # Search
-request GET "/users?search=count+exam" |
+request GET "/users?search=admir+exam" |
     jq -r '"found: \([.data.users[].username] | join(", "))"'
 
 # Delete

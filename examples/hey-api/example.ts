@@ -21,13 +21,13 @@ function fail(error: ErrorResponse): never {
 }
 
 // Create
-const created = await addUser({ body: { username: "ada", email: "ada@example.com" } });
+const created = await addUser({ body: { username: "grace", email: "grace@example.com" } });
 if (!created.data) fail(created.error);
 const path = { user_id: created.data.data.id };
 console.log(created.data.message);
 
 // A conflict is told apart by its code.
-const conflict = await addUser({ body: { username: "another", email: "ADA@example.com" } });
+const conflict = await addUser({ body: { username: "another", email: "GRACE@example.com" } });
 if (conflict.error?.code === "email_taken") console.log("The address is taken.");
 
 // Read
@@ -37,7 +37,7 @@ const etag = read.response?.headers.get("ETag") ?? "";
 console.log(`${read.data.data.username} is ${read.data.data.active ? "active" : "inactive"}.`);
 
 // Update, if the user has not changed since it was read.
-for (const username of ["countess", "lady"]) {
+for (const username of ["admiral", "captain"]) {
   const updated = await changeUser({
     path,
     headers: { "If-Match": etag },
@@ -60,7 +60,7 @@ do {
 console.log(`${users.length} users`);
 
 // Search
-const found = await listUsers({ query: { search: "count exam" } });
+const found = await listUsers({ query: { search: "admir exam" } });
 if (!found.data) fail(found.error);
 console.log(`found: ${found.data.data.users.map((user) => user.username).join(", ")}`);
 

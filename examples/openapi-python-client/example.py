@@ -30,7 +30,7 @@ client = AuthenticatedClient(
 
 # Create
 created = add_user.sync(
-    client=client, body=NewUser(username="ada", email="ada@example.com")
+    client=client, body=NewUser(username="grace", email="grace@example.com")
 )
 assert isinstance(created, ChangedUserResponse), created
 user_id = created.data.id
@@ -38,7 +38,7 @@ print(created.message)
 
 # A conflict is told apart by its code.
 conflict = add_user.sync(
-    client=client, body=NewUser(username="another", email="ADA@example.com")
+    client=client, body=NewUser(username="another", email="GRACE@example.com")
 )
 if isinstance(conflict, ErrorResponse) and conflict.code is ErrorCode.EMAIL_TAKEN:
     print("The address is taken.")
@@ -51,7 +51,7 @@ user = read.parsed.data
 print(f"{user.username} is {'active' if user.active else 'inactive'}.")
 
 # Update, if the user has not changed since it was read.
-for username in ("countess", "lady"):
+for username in ("admiral", "captain"):
     updated = change_user.sync(
         user_id, client=client, if_match=etag, body=UserChange(username=username)
     )
@@ -71,7 +71,7 @@ while after is not None:
 print(f"{len(users)} users")
 
 # Search
-found = list_users.sync(client=client, search="count exam")
+found = list_users.sync(client=client, search="admir exam")
 assert isinstance(found, UserPage), found
 print("found:", ", ".join(user.username for user in found.data.users))
 

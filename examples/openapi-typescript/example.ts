@@ -17,7 +17,7 @@ function fail(error: components["schemas"]["ErrorResponse"]): never {
 
 // Create
 const created = await client.POST("/users", {
-  body: { username: "ada", email: "ada@example.com" },
+  body: { username: "grace", email: "grace@example.com" },
 });
 if (created.error) fail(created.error);
 const userId = created.data.data.id;
@@ -25,7 +25,7 @@ console.log(created.data.message);
 
 // A conflict is told apart by its code.
 const conflict = await client.POST("/users", {
-  body: { username: "another", email: "ADA@example.com" },
+  body: { username: "another", email: "GRACE@example.com" },
 });
 if (conflict.error?.code === "email_taken") console.log("The address is taken.");
 
@@ -37,7 +37,7 @@ const etag = read.response.headers.get("ETag") ?? "";
 console.log(`${read.data.data.username} is ${read.data.data.active ? "active" : "inactive"}.`);
 
 // Update, if the user has not changed since it was read.
-for (const username of ["countess", "lady"]) {
+for (const username of ["admiral", "captain"]) {
   const updated = await client.PATCH("/users/{user_id}", {
     params: { path, header: { "If-Match": etag } },
     body: { username },
@@ -59,7 +59,7 @@ do {
 console.log(`${users.length} users`);
 
 // Search
-const found = await client.GET("/users", { params: { query: { search: "count exam" } } });
+const found = await client.GET("/users", { params: { query: { search: "admir exam" } } });
 if (found.error) fail(found.error);
 console.log(`found: ${found.data.data.users.map((user) => user.username).join(", ")}`);
 

@@ -27,14 +27,14 @@ COMMANDS: dict[str, str] = dict(SECTION.findall((EXAMPLES / "README.md").read_te
 INSTALLATION = re.compile(r"^(npm|pip) install .*\n", re.M)
 TOKEN = "the-token-of-the-examples"
 OUTPUT = """\
-ada@example.com was added!
+grace@example.com was added!
 The address is taken.
-ada is active.
-The username is countess.
+grace is active.
+The username is admiral.
 The user has changed.
 4 users
-found: countess
-ada@example.com was removed!
+found: admiral
+grace@example.com was removed!
 """
 
 

@@ -144,12 +144,7 @@ def peer_table(runs: Sequence[Run]) -> str:
     rows = []
     for server, workload, suffix in compared:
         cost, p99 = (
-            values_by_round(
-                (run.server, run.round, getattr(run.measurement, part))
-                for run in runs
-                if run.workload == workload
-            )
-            for part in ("service_cpu", "p99")
+            values_of_servers(runs, workload, part) for part in ("service_cpu", "p99")
         )
         own, hand_written = server.name, HAND_WRITTEN_PEER.name
         not_reset = PEER_WITHOUT_RESET.name
@@ -319,6 +314,21 @@ def values_by_round(
     return dict(rows)
 
 
+def values_of_servers(
+    runs: Iterable[Run], workload: str, part: str
+) -> dict[str, ValueByRound]:
+    """Return the values of each server and round for a workload.
+
+    Args:
+        part: the name of a value of `Measurement`.
+    """
+    return values_by_round(
+        (run.server, run.round, getattr(run.measurement, part))
+        for run in runs
+        if run.workload == workload
+    )
+
+
 def median_ratio(values: ValueByRound, reference: ValueByRound) -> float:
     """Return the median of the ratios of two values of the same round.
 
@@ -352,13 +362,7 @@ def ratios_by_workload(
         part: the name of a value of `Measurement`.
     """
     return {
-        workload: relative_to_first(
-            values_by_round(
-                (run.server, run.round, getattr(run.measurement, part))
-                for run in runs
-                if run.workload == workload
-            )
-        )
+        workload: relative_to_first(values_of_servers(runs, workload, part))
         for workload in dict.fromkeys(run.workload for run in runs)
     }
 

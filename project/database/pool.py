@@ -124,6 +124,8 @@ class FifoPool(Pool):
         Connections that were opened since the last failure remain. SQLAlchemy does the
         same for the statements that it executes itself.
         """
+        # SQLAlchemy has no public method for it. `Engine.dispose` would also close the
+        # connections that were opened since.
         self._invalidate(connection, error)
 
     def status(self) -> str:

@@ -15,13 +15,13 @@ request() {
 }
 
 # Create
-created=$(request POST /users -d '{"username": "grace", "email": "grace@example.com"}')
+created=$(request POST /users -d '{"username": "mary", "email": "mary@example.com"}')
 id=$(echo "$created" | jq .data.id)
 echo "$created" | jq -r .message
 [ "$id" != null ] || exit 1
 
 # A conflict is told apart by its code.
-conflict=$(request POST /users -d '{"username": "another", "email": "GRACE@example.com"}')
+conflict=$(request POST /users -d '{"username": "another", "email": "MARY@example.com"}')
 if [ "$(echo "$conflict" | jq -r .code)" = email_taken ]; then
     echo "The address is taken."
 fi

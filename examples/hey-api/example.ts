@@ -21,13 +21,13 @@ function fail(error: ErrorResponse): never {
 }
 
 // Create
-const created = await addUser({ body: { username: "grace", email: "grace@example.com" } });
+const created = await addUser({ body: { username: "mary", email: "mary@example.com" } });
 if (!created.data) fail(created.error);
 const path = { user_id: created.data.data.id };
 console.log(created.data.message);
 
 // A conflict is told apart by its code.
-const conflict = await addUser({ body: { username: "another", email: "GRACE@example.com" } });
+const conflict = await addUser({ body: { username: "another", email: "MARY@example.com" } });
 if (conflict.error?.code === "email_taken") console.log("The address is taken.");
 
 // Read

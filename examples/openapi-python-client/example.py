@@ -30,7 +30,7 @@ client = AuthenticatedClient(
 
 # Create
 created = add_user.sync(
-    client=client, body=NewUser(username="grace", email="grace@example.com")
+    client=client, body=NewUser(username="mary", email="mary@example.com")
 )
 assert isinstance(created, ChangedUserResponse), created
 user_id = created.data.id
@@ -38,7 +38,7 @@ print(created.message)
 
 # A conflict is told apart by its code.
 conflict = add_user.sync(
-    client=client, body=NewUser(username="another", email="GRACE@example.com")
+    client=client, body=NewUser(username="another", email="MARY@example.com")
 )
 if isinstance(conflict, ErrorResponse) and conflict.code is ErrorCode.EMAIL_TAKEN:
     print("The address is taken.")

@@ -17,7 +17,7 @@ function fail(error: components["schemas"]["ErrorResponse"]): never {
 
 // Create
 const created = await client.POST("/users", {
-  body: { username: "grace", email: "grace@example.com" },
+  body: { username: "mary", email: "mary@example.com" },
 });
 if (created.error) fail(created.error);
 const userId = created.data.data.id;
@@ -25,7 +25,7 @@ console.log(created.data.message);
 
 // A conflict is told apart by its code.
 const conflict = await client.POST("/users", {
-  body: { username: "another", email: "GRACE@example.com" },
+  body: { username: "another", email: "MARY@example.com" },
 });
 if (conflict.error?.code === "email_taken") console.log("The address is taken.");
 

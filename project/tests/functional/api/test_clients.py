@@ -27,14 +27,14 @@ COMMANDS: dict[str, str] = dict(SECTION.findall((EXAMPLES / "README.md").read_te
 INSTALLATION = re.compile(r"^(npm|pip) install .*\n", re.M)
 TOKEN = "the-token-of-the-examples"
 OUTPUT = """\
-grace@example.com was added!
+mary@example.com was added!
 The address is taken.
-grace is active.
+mary is active.
 The username is admiral.
 The user has changed.
 4 users
 found: admiral
-grace@example.com was removed!
+mary@example.com was removed!
 """
 
 

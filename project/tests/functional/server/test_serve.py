@@ -1,5 +1,6 @@
 """`pipenv run serve` starts an embedded PostgreSQL server and keeps its users."""
 
+import http.client
 import os
 import shutil
 import signal
@@ -10,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -130,13 +131,14 @@ def wait_for_text(url: str, text: str) -> None:
             raise TimeoutError(body)
         time.sleep(0.1)
         request = urllib.request.Request(url, headers={"Accept": "text/html"})
-        try:
-            with urllib.request.urlopen(request, timeout=START_TIMEOUT) as response:
+        # A restart refuses the connection, or ends it in the middle of a response.
+        with suppress(OSError, http.client.HTTPException):
+            try:
+                response = urllib.request.urlopen(request, timeout=START_TIMEOUT)
+            except urllib.error.HTTPError as error:
+                response = error
+            with response:
                 body = response.read().decode()
-        except urllib.error.HTTPError as error:
-            body = error.read().decode()
-        except OSError:
-            pass
 
 
 def test_development_server_survives_a_syntax_error(checkout: Path) -> None:

@@ -156,8 +156,9 @@ class ProjectCopy:
 
 def copy_project(folder: Path, database_url: str) -> ProjectCopy:
     """Copy the files that the procedures need."""
+    without_packages = shutil.ignore_patterns("node_modules")
     for name in ("project", "migrations", "devtools"):
-        shutil.copytree(ROOT / name, folder / name)
+        shutil.copytree(ROOT / name, folder / name, ignore=without_packages)
     for name in ("manage.py", "setup.cfg"):
         shutil.copy(ROOT / name, folder)
     return ProjectCopy(folder, database_url)

@@ -1,5 +1,6 @@
 """The scenarios: each breaks something and reports how the service responded."""
 
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -175,7 +176,8 @@ def fill_disk() -> Result:
         return break_database(faults.fill_disk, folder)
 
 
-def fail_over() -> Result:
+def fail_over(number: signal.Signals) -> Result:
+    """Send a signal to the primary, and promote its standby."""
     with Postgres() as primary, Postgres() as standby:
         primary.create()
         prepare_database(primary)
@@ -190,7 +192,7 @@ def fail_over() -> Result:
         with start_gunicorn(database_url, DEVNULL, **SHORT_TIMEOUTS) as (url, _):
             with LoadGenerator(url) as load:
                 time.sleep(2)
-                primary.kill()
+                primary.send_signal(number)
                 time.sleep(1)
                 standby.promote()
                 fault_ended_at = time.monotonic()
@@ -345,7 +347,14 @@ SCENARIOS = {
         "PostgreSQL frozen (SIGSTOP) for 8 s",
         partial(break_database, faults.freeze),
     ),
-    "failover": Scenario("The primary killed, its standby promoted", fail_over),
+    "failover": Scenario(
+        "The primary killed (SIGKILL), its standby promoted",
+        partial(fail_over, signal.SIGKILL),
+    ),
+    "silent": Scenario(
+        "The primary frozen (SIGSTOP), its standby promoted",
+        partial(fail_over, signal.SIGSTOP),
+    ),
     "worker": Scenario("A worker killed (SIGKILL)", kill_worker),
     "slow": beside(
         f"{SLOW_CONNECTIONS} connections that send a byte per second, of headers or of"

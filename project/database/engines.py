@@ -15,6 +15,7 @@ import psycopg2
 from psycopg2 import errors
 from psycopg2.extensions import connection as PsycopgConnection
 from sqlalchemy import Engine, event, exc, make_url
+from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.pool import (
     ConnectionPoolEntry,
@@ -24,6 +25,7 @@ from sqlalchemy.pool import (
 from project.config import DRIVER, ConfigError, Settings
 from project.database import embedded
 from project.database.availability import DatabaseNotConfigured
+from project.database.multihost import MultihostConnector
 from project.database.pool import FifoPool
 
 AUTOCOMMIT = "autocommit"
@@ -77,6 +79,16 @@ def engine_options(settings: Settings) -> dict[str, Any]:
     }
 
 
+def driver_arguments(url: str) -> dict[str, Any]:
+    """Return psycopg2's arguments for a URL; several hosts are separated by commas."""
+    dialect = PGDialect_psycopg2()  # type: ignore[no-untyped-call]
+    arguments: dict[str, Any]
+    _, arguments = dialect.create_connect_args(  # type: ignore[no-untyped-call]
+        make_url(url)
+    )
+    return arguments
+
+
 def sqlalchemy_settings(settings: Settings, folder: Path) -> SqlalchemySettings:
     """Choose the database, and return Flask-SQLAlchemy's configuration for it.
 
@@ -92,6 +104,9 @@ def sqlalchemy_settings(settings: Settings, folder: Path) -> SqlalchemySettings:
     options = engine_options(settings)
     if configured:
         url = configured
+        arguments = driver_arguments(url) | options["connect_args"]
+        if "," in arguments.get("host", ""):
+            options["creator"] = MultihostConnector(arguments)
     elif name := settings.EMBEDDED_DATABASE:
         url = f"{DRIVER}:///{name}"
         options["creator"] = partial(

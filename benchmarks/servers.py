@@ -1,19 +1,17 @@
 """The servers that are compared, each started as its documentation recommends."""
 
 import os
-import subprocess
 import sys
 import time
-import venv
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from pathlib import Path
 
 from sqlalchemy import make_url
 
 from benchmarks.database import Database
+from devtools.environments import create_environment
 from devtools.identity_provider import AUDIENCE, IdentityProvider
 from devtools.servers import ROOT, free_port, start_process
 
@@ -200,22 +198,8 @@ def feature_servers(provider: IdentityProvider) -> list[Server]:
 
 
 def peers_python() -> Path:
-    """Return the Python interpreter of the peers' environment.
-
-    The environment is in `instance/`. It is created if it does not exist or the
-    requirements have changed.
-    """
-    digest = sha256(REQUIREMENTS.read_bytes()).hexdigest()[:12]
-    folder = ROOT / "instance" / f"peers-{digest}"
-    python = folder / "bin" / "python"
-    complete = folder / "complete"
-    if not complete.exists():
-        print("Installing the peers' packages …", file=sys.stderr)
-        venv.create(folder, clear=True, with_pip=True)
-        options = ["-q", "--require-hashes", "-r", str(REQUIREMENTS)]
-        subprocess.run([python, "-m", "pip", "install", *options], check=True)
-        complete.touch()
-    return python
+    """Return the Python interpreter of the peers' environment, and create it."""
+    return create_environment("peers", REQUIREMENTS) / "python"
 
 
 def server_variables(database_url: str) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """The benchmark's reports and profile, and the lock file of the peers' packages."""
 
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +24,6 @@ from benchmarks.servers import (  # noqa: E402
     HAND_WRITTEN_PEER,
     ORM_PEERS,
     PEER_WITHOUT_RESET,
-    REQUIREMENTS,
     SERVERS,
     WITHOUT_HISTORY,
 )
@@ -169,14 +167,6 @@ def test_parse_instructions_returns_none_if_not_counted(
     perf_output: str, instructions: int | None
 ) -> None:
     assert parse_instructions(perf_output) == instructions
-
-
-def test_peers_are_locked_by_hash_without_an_index() -> None:
-    locked = REQUIREMENTS.read_text()
-    packages = re.findall(r"^[a-z].*==.*\\$", locked, re.M)
-    assert len(packages) > 50
-    assert locked.count("\n    --hash=") >= len(packages)
-    assert "://" not in locked
 
 
 def test_layer_shares_attribute_samples_to_layers() -> None:

@@ -4,6 +4,7 @@ import http.client
 import json
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -11,8 +12,6 @@ from itertools import count
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 from uuid import uuid4
-
-from devtools.postgres import Postgres
 
 RequestKind = Literal["ping", "health", "read", "write"]
 
@@ -197,9 +196,13 @@ class LoadGenerator:
     def results(self) -> list[RequestResult]:
         return [result for client in self.clients for result in client.results]
 
-    def count_lost_writes(self, server: Postgres) -> int:
-        """Return how many successful writes are missing in the database."""
-        rows = server.execute("SELECT id, email, username FROM users")
+    def count_lost_writes(self, execute: Callable[[str], list[tuple[Any, ...]]]) -> int:
+        """Return how many successful writes are missing in the database.
+
+        Args:
+            execute: executes a statement and returns its rows.
+        """
+        rows = execute("SELECT id, email, username FROM users")
         emails = {email for _, email, _ in rows}
         numbers = {user_id: int(username) for user_id, _, username in rows}
         lost_users = sum(len(client.added_emails - emails) for client in self.clients)

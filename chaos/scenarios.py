@@ -148,7 +148,7 @@ def evaluate(load: LoadGenerator, server: Postgres, fault_ended_at: float) -> Re
     return Result(
         requests=len(results),
         violations=count_violations(results),
-        lost_writes=load.count_lost_writes(server),
+        lost_writes=load.count_lost_writes(server.execute),
         recovery_seconds=max([fault_ended_at, *failures_ended_at]) - fault_ended_at,
         note=f"{count_unavailable(results)} × 503",
     )

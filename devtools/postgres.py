@@ -26,6 +26,21 @@ max_wal_size = 256MB
 """
 
 
+def server_processes(data: Path) -> list[psutil.Process]:
+    """Return the processes of a server, beginning with the postmaster.
+
+    Args:
+        data: the server's data directory.
+    """
+    try:
+        pid = int((data / "postmaster.pid").read_text().split()[0])
+        # Negative if it runs in single-user mode, for example before pg_rewind.
+        postmaster = psutil.Process(abs(pid))
+        return [postmaster, *postmaster.children(recursive=True)]
+    except (FileNotFoundError, IndexError, psutil.NoSuchProcess):
+        return []
+
+
 class Postgres:
     """A server with its own data directory, on a free port of the loopback interface.
 
@@ -108,12 +123,7 @@ class Postgres:
 
     def processes(self) -> list[psutil.Process]:
         """Return the server's processes, beginning with the postmaster."""
-        pid_file = self.data / "postmaster.pid"
-        try:
-            postmaster = psutil.Process(int(pid_file.read_text().split()[0]))
-            return [postmaster, *postmaster.children(recursive=True)]
-        except (FileNotFoundError, psutil.NoSuchProcess):
-            return []
+        return server_processes(self.data)
 
     def send_signal(self, number: signal.Signals) -> None:
         """Send a signal to every process of the server."""

@@ -8,6 +8,7 @@ import os
 import pwd
 import stat
 import subprocess
+from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -67,32 +68,44 @@ def is_reachable(path: Path) -> bool:
     return all(parent.stat().st_mode & stat.S_IXOTH for parent in path.parents)
 
 
+def as_server_user(command: Sequence[str | Path], *paths: Path) -> Sequence[str | Path]:
+    """Return a command that runs another one as the server's user.
+
+    Args:
+        paths: what the other command opens and executes. It can do so even if only root
+            can traverse the folders above; no mode is changed.
+
+    Raises:
+        DatabaseNotConfigured: there is no such user.
+    """
+    user = server_user()
+    if user.pw_uid == os.geteuid():
+        return command
+    paths_are_reachable = all(is_reachable(path.resolve()) for path in paths)
+    return [
+        "setpriv",
+        f"--reuid={user.pw_uid}",
+        f"--regid={user.pw_gid}",
+        "--clear-groups",
+        *(() if paths_are_reachable else READ_EVERY_FOLDER),
+        *command,
+    ]
+
+
 def run_program(
     program: str, *arguments: str | Path, folder: Path, **options: Any
 ) -> subprocess.CompletedProcess[str]:
     """Run one of PostgreSQL's programs as the server's user, and wait until it ends.
 
     Args:
-        folder: the data. The programs can open it even if only root can traverse the
-            folders above; no mode is changed.
+        folder: the data; the program opens it; see `as_server_user`.
         options: keyword arguments of `subprocess.run`.
 
     Raises:
         DatabaseNotConfigured: there is no such program, or no user who can run it.
     """
     path = find_programs() / program
-    command: list[str | Path] = [path, *arguments]
-    user = server_user()
-    if user.pw_uid != os.geteuid():
-        paths_are_reachable = is_reachable(path) and is_reachable(folder.resolve())
-        command = [
-            "setpriv",
-            f"--reuid={user.pw_uid}",
-            f"--regid={user.pw_gid}",
-            "--clear-groups",
-            *(() if paths_are_reachable else READ_EVERY_FOLDER),
-            *command,
-        ]
+    command = as_server_user([path, *arguments], path, folder)
     try:
         return subprocess.run(
             command,

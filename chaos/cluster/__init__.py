@@ -1,0 +1,1 @@
+"""Failures of a PostgreSQL cluster under Patroni, and of the service on it."""

@@ -22,7 +22,7 @@ from project.database.postgres_programs import (
 )
 
 CONFIGURATION = ROOT / "deploy" / "cluster" / "patroni.yml"
-REQUIREMENTS = ROOT / "chaos" / "requirements.txt"
+REQUIREMENTS = ROOT / "deploy" / "cluster" / "requirements.txt"
 PASSWORD = "password"
 # The service's database, and its owner.
 DATABASE = "users_chaos"

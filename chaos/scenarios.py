@@ -117,8 +117,7 @@ def prepare_database(server: Postgres) -> None:
     """Run the migrations and add 1000 users."""
     app = create_app({"DATABASE_URL": server.url(user="service")})
     with app.app_context():
-        with db.engine.begin() as connection:
-            migrations.upgrade(connection)
+        migrations.upgrade()
         for engine in db.engines.values():
             engine.dispose()
     server.execute(

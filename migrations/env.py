@@ -1,5 +1,6 @@
 """Alembic's environment: migrations run on the application's engine, in turn."""
 
+import time
 from typing import Any, Literal
 
 import click
@@ -8,7 +9,9 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.operations.ops import MigrationScript
 from alembic.runtime.migration import MigrationContext, MigrationInfo
 from alembic.util import CommandError
-from sqlalchemy import Connection, text
+from psycopg2.errors import LockNotAvailable
+from sqlalchemy import Connection, event
+from sqlalchemy.exc import OperationalError
 
 from project import db
 from project.database import migrations
@@ -18,13 +21,22 @@ from project.database.schema import SchemaError
 # The key of the advisory lock. Concurrent upgrades wait for each other, and the second
 # one finds the schema up to date. No other code uses this number.
 MIGRATION_LOCK_ID = 7_240_183
-# An upgrade waits long for another upgrade, but not for a table: the requests that use
-# the table would queue behind it. Building an index may take any time.
-PREPARE = f"""
+# The transaction that holds the lock is idle while the migrations run. It has no
+# snapshot, so that CREATE INDEX CONCURRENTLY does not wait for it. If its connection is
+# lost, the lock is, too. Then the row in `alembic_version` still prevents that two
+# upgrades apply the same migration.
+ACQUIRE_LOCK = f"""
+    SET LOCAL idle_in_transaction_session_timeout = 0;
+    SET LOCAL transaction_timeout = 0;
     SET LOCAL statement_timeout = 0;
     SET LOCAL lock_timeout = '5min';
-    SELECT pg_advisory_xact_lock({MIGRATION_LOCK_ID});
-    SET LOCAL lock_timeout = '5s'
+    SELECT pg_advisory_xact_lock({MIGRATION_LOCK_ID})
+"""
+# Building an index may take any time. Waiting for a table may not, because the requests
+# that use the table queue behind the migration.
+SET_TIMEOUTS = f"""
+    SET LOCAL statement_timeout = 0;
+    SET LOCAL lock_timeout = '{migrations.LOCK_TIMEOUT}s'
 """
 
 
@@ -61,45 +73,115 @@ def import_custom_type(kind: str, item: Any, ctx: AutogenContext) -> Literal[Fal
     return False
 
 
-def run_online(connection: Connection) -> None:
-    """Run the migrations in the connection's transaction, which the caller commits.
+def set_timeouts(connection: Connection) -> None:
+    """Set the timeouts of a transaction that has begun."""
+    # SQLAlchemy also calls this for the autocommit blocks of Alembic, which have none.
+    if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+        # The driver's cursor: SQLAlchemy's `execute` would begin the transaction again.
+        connection.connection.cursor().execute(SET_TIMEOUTS)
+
+
+def run_with_retries(connection: Connection, attempts: int) -> None:
+    """Run the migrations, and try again if one does not get a lock.
+
+    The migrations before it are committed, so that the next attempt continues with it.
+
+    Raises:
+        SchemaError: no attempt got the lock.
+    """
+    for attempts_left in reversed(range(attempts)):
+        try:
+            return context.run_migrations()
+        except OperationalError as error:
+            if not isinstance(error.orig, LockNotAvailable):
+                raise
+            if not attempts_left:
+                raise SchemaError(
+                    "a migration did not get its lock on a table. Wait for the"
+                    " transactions that use the table, or end them (`SELECT pid,"
+                    " xact_start, query FROM pg_stat_activity ORDER BY xact_start`"
+                    " lists all), then run this command again, which continues with"
+                    " that migration"
+                ) from error
+        connection.rollback()
+        click.echo(
+            "schema: another transaction uses the table, trying again in"
+            f" {migrations.RETRY_SECONDS} seconds"
+        )
+        time.sleep(migrations.RETRY_SECONDS)
+
+
+def run_online(connection: Connection, attempts: int) -> None:
+    """Run the migrations.
+
+    Args:
+        connection: if it is in a transaction, all migrations run in that, and the
+            caller commits it; otherwise each runs in a transaction of its own.
 
     Raises:
         SchemaError: the database or the migrations do not permit the command.
     """
-    migrations.check_numbers()
-    connection.execute(text(PREPARE))
     context.configure(
         connection=connection,
         target_metadata=db.metadata,
         compare_server_default=True,
+        transaction_per_migration=True,
         on_version_apply=print_step,
         process_revision_directives=drop_empty_migration,
         render_item=import_custom_type,
     )
     try:
-        context.run_migrations()
+        run_with_retries(connection, attempts)
     except CommandError as error:
         migrations.check_revision(connection)
         raise SchemaError(migrations.explain_command_error(error)) from error
 
 
+def run_in_transaction(connection: Connection) -> None:
+    """Run all migrations in the caller's transaction."""
+    connection.exec_driver_sql(ACQUIRE_LOCK)
+    set_timeouts(connection)
+    # After an error, the transaction can only be rolled back.
+    run_online(connection, attempts=1)
+
+
+def run_in_own_transactions() -> None:
+    """Run each migration in a transaction of its own."""
+    with db.engine.connect() as lock:
+        # The pool may be limited to one connection.
+        lock.detach()
+        lock.exec_driver_sql(ACQUIRE_LOCK)
+        with db.engine.connect() as connection:
+            event.listen(connection, "begin", set_timeouts)
+            run_online(connection, migrations.ATTEMPTS)
+
+
 def run_offline() -> None:
     """Print the migrations as SQL (`--sql`)."""
-    context.configure(dialect_name="postgresql", target_metadata=db.metadata)
+    context.configure(
+        dialect_name="postgresql",
+        # In the driver's style, each `%` would be doubled.
+        dialect_opts={"paramstyle": "named"},
+        target_metadata=db.metadata,
+        transaction_per_migration=True,
+    )
     with context.begin_transaction():
         context.run_migrations()
 
 
 def run() -> None:
-    """Run the migrations in the caller's transaction, or in one of their own."""
+    """Run or print the migrations.
+
+    Raises:
+        SchemaError: the database or the migrations do not permit the command.
+    """
+    migrations.check_numbers()
     if context.is_offline_mode():
         run_offline()
-    elif "connection" in context.config.attributes:
-        run_online(context.config.attributes["connection"])
+    elif connection := context.config.attributes.get("connection"):
+        run_in_transaction(connection)
     else:
-        with db.engine.begin() as connection:
-            run_online(connection)
+        run_in_own_transactions()
 
 
 with explain_errors():

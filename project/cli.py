@@ -44,8 +44,8 @@ def prepare_development_server(
     check_port(host, port)
     with app.app_context():
         if app.config["USES_EMBEDDED_DATABASE"]:
-            with explain_errors(), db.engine.begin() as connection:
-                upgrade(connection)
+            with explain_errors():
+                upgrade()
         scheme = "https" if options.get("cert") else "http"
         # All addresses of this machine, of which DevelopmentConfig accepts this name.
         shown = "localhost" if host in ("0.0.0.0", "::") else host

@@ -21,6 +21,16 @@ if TYPE_CHECKING:
 
 MIGRATIONS = ROOT / "migrations"
 
+# Seconds that a migration waits for a lock. Meanwhile, the writes to the table wait
+# behind it. Longer than PostgreSQL's `deadlock_timeout` of one second, after which it
+# cancels an autovacuum that is in the way; shorter than DATABASE_LOCK_TIMEOUT, after
+# which the writes would fail.
+LOCK_TIMEOUT = 2
+# How often a migration that gets no lock is tried, and the seconds in between, in which
+# the writes that waited are executed.
+ATTEMPTS = 10
+RETRY_SECONDS = 3
+
 
 def init_migrate(app: Flask, db: SQLAlchemy) -> None:
     """Add Flask-Migrate's `db` commands.
@@ -84,8 +94,13 @@ def alembic_config() -> "Config":
     return config
 
 
-def upgrade(connection: sa.Connection) -> None:
-    """Upgrade the schema to the latest version, in the connection's transaction."""
+def upgrade(connection: sa.Connection | None = None) -> None:
+    """Upgrade the schema to the latest version.
+
+    Args:
+        connection: all migrations run in its transaction; None runs each migration in a
+            transaction of its own.
+    """
     from alembic import command
 
     config = alembic_config()

@@ -1,46 +1,27 @@
 """The procedures in CONTRIBUTING.md work: a new field, and a new endpoint."""
 
 import json
-import re
-import shutil
-import subprocess
-import sys
-import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
 
-from devtools.servers import ROOT, clean_environment
+from devtools.project_copy import (
+    MODELS,
+    SCHEMAS,
+    ProjectCopy,
+    copy_project,
+    read_code_blocks,
+)
+from devtools.servers import ROOT
 from project.tests.databases import own_name, temporary_database
 
 pytestmark = pytest.mark.subprocess
 
-# Names that do not collide with a field or an endpoint that exists.
-UNUSED_NAMES = {
-    "phone": "example_phone",
-    "Phone": "ExamplePhone",
-    "/users/count": "/users/example_count",
-    "UsersCount": "ExampleCount",
-}
-
-
-def rename(block: str) -> str:
-    """Replace the names in a code block by unused ones."""
-    pattern = "|".join(rf"(?<!\w){re.escape(name)}\b" for name in UNUSED_NAMES)
-    return re.sub(pattern, lambda match: UNUSED_NAMES[match[0]], block)
-
-
-CODE_BLOCKS = [
-    rename(textwrap.dedent(block))
-    for block in re.findall(
-        r"^ *```python\n(.*?)^ *```",
-        (ROOT / "CONTRIBUTING.md").read_text(),
-        re.S | re.M,
-    )
-]
-TYPE, SCHEMA_FIELD, COLUMN, ENDPOINT, OPERATION, SCHEMA = CODE_BLOCKS
+TYPE, SCHEMA_FIELD, COLUMN, ENDPOINT, OPERATION, SCHEMA = read_code_blocks(
+    "CONTRIBUTING.md"
+)
 
 
 @dataclass
@@ -113,57 +94,6 @@ GROUP = Field(
 )
 
 
-class ProjectCopy:
-    """A copy of the project with a database of its own."""
-
-    def __init__(self, folder: Path, database_url: str) -> None:
-        self.folder = folder
-        self.database_url = database_url
-
-    def insert(self, file: str, anchor: str, text: str) -> None:
-        """Insert text in front of a line that occurs once, with its indentation."""
-        path = self.folder / file
-        before, line, after = re.split(
-            rf"(?m)^( *{re.escape(anchor)}.*\n)", path.read_text()
-        )
-        indented = textwrap.indent(text, " " * (len(line) - len(line.lstrip())))
-        path.write_text(f"{before}{indented}{line}{after}")
-
-    def run(self, *arguments: str, input: str = "", **variables: str) -> str:
-        """Run Python in the copy, and return its output.
-
-        Raises:
-            RuntimeError: the exit status is not 0.
-        """
-        result = subprocess.run(
-            [sys.executable, *arguments],
-            cwd=self.folder,
-            env=clean_environment()
-            | {
-                "DATABASE_URL": self.database_url,
-                "DATABASE_TEST_URL": self.database_url,
-            }
-            | variables,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            input=input,
-            text=True,
-        )
-        if result.returncode:
-            raise RuntimeError(result.stdout)
-        return result.stdout
-
-
-def copy_project(folder: Path, database_url: str) -> ProjectCopy:
-    """Copy the files that the procedures need."""
-    without_packages = shutil.ignore_patterns("node_modules")
-    for name in ("project", "migrations", "devtools"):
-        shutil.copytree(ROOT / name, folder / name, ignore=without_packages)
-    for name in ("manage.py", "setup.cfg"):
-        shutil.copy(ROOT / name, folder)
-    return ProjectCopy(folder, database_url)
-
-
 @pytest.fixture(scope="module")
 def template(database_url: str) -> Iterator[str]:
     """The name of a database with the current schema and two users."""
@@ -190,16 +120,12 @@ def project_copy(
 def test_documented_procedure_adds_a_field(
     project_copy: ProjectCopy, field: Field
 ) -> None:
-    schemas, models = (f"project/api/users/{name}.py" for name in ("schemas", "models"))
-    for file in (schemas, models):
+    for file in (SCHEMAS, MODELS):
         project_copy.insert(file, "from datetime import", field.imports)
-    project_copy.insert(schemas, "Id = Annotated", field.type_definition)
-    project_copy.insert(schemas, "active: Active = True", field.schema_field)
-    project_copy.insert(models, "created_date: Mapped", field.column)
-    versions = project_copy.folder / "migrations/versions"
-    next_number = f"{len(list(versions.glob('*.py'))) + 1:04}"
+    project_copy.add_field(field.type_definition, field.schema_field, field.column)
+    migrations = project_copy.migrations()
     project_copy.run("manage.py", "db", "migrate", "-m", f"Add {field.name}")
-    assert len(list(versions.glob(f"{next_number}_*.py"))) == 1
+    assert project_copy.migrations() == [*migrations, f"{len(migrations) + 1:04}"]
     # With the two users in the table.
     project_copy.run("manage.py", "db", "upgrade")
     output = project_copy.run(

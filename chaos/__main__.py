@@ -5,10 +5,12 @@ import sys
 
 import click
 
+from chaos import migration, scenarios
 from chaos.clients import raise_open_file_limit
 from chaos.cluster.events import missing_programs, run_events
-from chaos.scenarios import SCENARIOS, Result
+from chaos.scenarios import Result
 
+SCENARIOS = scenarios.SCENARIOS | migration.SCENARIOS
 CLUSTER = "cluster"
 
 

@@ -202,7 +202,9 @@ class LoadGenerator:
         Args:
             execute: executes a statement and returns its rows.
         """
-        rows = execute("SELECT id, email, username FROM users")
+        rows = execute(
+            "SELECT id, email, username FROM users WHERE email NOT LIKE 'filler%'"
+        )
         emails = {email for _, email, _ in rows}
         numbers = {user_id: int(username) for user_id, _, username in rows}
         lost_users = sum(len(client.added_emails - emails) for client in self.clients)

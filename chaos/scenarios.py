@@ -113,16 +113,16 @@ def start_service(
             yield Service(url, psutil.Process(process.pid), server)
 
 
-def prepare_database(server: Postgres) -> None:
-    """Run the migrations and add 1000 users."""
+def prepare_database(server: Postgres, users: int = 1000) -> None:
+    """Run the migrations and add users."""
     app = create_app({"DATABASE_URL": server.url(user="service")})
     with app.app_context():
         migrations.upgrade()
         for engine in db.engines.values():
             engine.dispose()
     server.execute(
-        "INSERT INTO users (username, email)"
-        " SELECT '0', 'filler' || n || '@example.com' FROM generate_series(1, 1000) n"
+        "INSERT INTO users (username, email) SELECT '0',"
+        f" 'filler' || n || '@example.com' FROM generate_series(1, {users}) n"
     )
 
 

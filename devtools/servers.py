@@ -117,9 +117,19 @@ def start_gunicorn(
 
     See `start_process` for the arguments and the yielded values.
     """
+    return start_gunicorn_in(ROOT, database_url, output, **variables)
+
+
+def start_gunicorn_in(
+    folder: Path,
+    database_url: str,
+    output: int | IO[Any] = subprocess.DEVNULL,
+    **variables: str,
+) -> AbstractContextManager[tuple[str, subprocess.Popen[bytes]]]:
+    """Start a copy of the service; see `start_gunicorn`."""
     return start_process(
         [sys.executable, "-m", "gunicorn", "manage:app"],
-        cwd=ROOT,
+        cwd=folder,
         output=output,
         APP_SETTINGS="project.config.ProductionConfig",
         DATABASE_URL=database_url,

@@ -40,16 +40,29 @@ SET_TIMEOUTS = f"""
 """
 
 
-def print_step(
-    ctx: MigrationContext, step: MigrationInfo, heads: object, run_args: object
-) -> None:
-    """Print the migration that has run, or that `db stamp` has recorded."""
-    if step.is_stamp:
-        recorded = ", ".join(step.destination_revision_ids) or "base"
-        click.echo(f"schema: stamped as {recorded}")
-    else:
+class StepPrinter:
+    """Prints the migrations that have run, or what `db stamp` has recorded."""
+
+    def __init__(self) -> None:
+        self.started_at = time.monotonic()
+
+    def __call__(
+        self,
+        ctx: MigrationContext,
+        step: MigrationInfo,
+        heads: object,
+        run_args: object,
+    ) -> None:
+        """Print a step at its end."""
+        if step.is_stamp:
+            recorded = ", ".join(step.destination_revision_ids) or "base"
+            click.echo(f"schema: stamped as {recorded}")
+            return
+        ended_at = time.monotonic()
         action = "upgraded to" if step.is_upgrade else "downgraded from"
-        click.echo(f"schema: {action} {step.up_revision_id}")
+        seconds = ended_at - self.started_at
+        click.echo(f"schema: {action} {step.up_revision_id} in {seconds:.1f} s")
+        self.started_at = ended_at
 
 
 def drop_empty_migration(
@@ -126,7 +139,7 @@ def run_online(connection: Connection, attempts: int) -> None:
         target_metadata=db.metadata,
         compare_server_default=True,
         transaction_per_migration=True,
-        on_version_apply=print_step,
+        on_version_apply=StepPrinter(),
         process_revision_directives=drop_empty_migration,
         render_item=import_custom_type,
     )

@@ -1,7 +1,6 @@
 """`manage.py db migrate`, `db revision` and `db merge` write numbered migrations."""
 
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,9 +12,7 @@ from click.testing import Result
 from flask import Flask
 from sqlalchemy.dialects.postgresql import JSONB
 
-from devtools.servers import ROOT
 from project import db
-from project.database import migrations
 from project.tests.functional.cli.helpers import HEAD, assert_one_line_error
 from project.tests.types import RunCommand
 
@@ -33,16 +30,6 @@ class Phone(sa.TypeDecorator[str]):
 
 
 @pytest.fixture
-def versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the migrations, which the commands use instead of the project's."""
-    shutil.copy(ROOT / "setup.cfg", tmp_path)
-    ignore = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "migrations", tmp_path / "migrations", ignore=ignore)
-    monkeypatch.setattr(migrations, "MIGRATIONS", tmp_path / "migrations")
-    return tmp_path / "migrations" / "versions"
-
-
-@pytest.fixture
 def users(monkeypatch: pytest.MonkeyPatch) -> sa.Table:
     """The users table of a copy of the models, which a test may change."""
     metadata = sa.MetaData()
@@ -50,13 +37,6 @@ def users(monkeypatch: pytest.MonkeyPatch) -> sa.Table:
         table.to_metadata(metadata)
     monkeypatch.setitem(db.metadatas, None, metadata)
     return metadata.tables["users"]
-
-
-@pytest.fixture
-def upgraded_app(run_command: RunCommand, blank_app: Flask, versions: Path) -> Flask:
-    """An application on a database of its own, with the latest migration."""
-    assert run_command("db", "upgrade", app=blank_app).exit_code == 0
-    return blank_app
 
 
 def assert_formatted(path: Path) -> None:

@@ -116,13 +116,13 @@ def test_database_with_another_encoding_is_refused(
     url = make_url(database_url).set(database=name).render_as_string(False)
     app = create_production_app(DATABASE_URL=url)
     try:
+        with app.app_context(), pytest.raises(SchemaError, match="encoding LATIN1"):
+            db.create_all()
         refused = run_command("db", "upgrade", app=app)
         *steps, message = refused.output.splitlines()
         assert refused.exit_code == 1
         assert message.startswith(f"Error: the database {name} has the encoding LATIN1")
         assert "ENCODING 'UTF8'" in message
         assert sql.execute(url, "TABLE alembic_version") == [("0002",)]
-        with app.app_context(), pytest.raises(SchemaError, match="encoding LATIN1"):
-            db.create_all()
     finally:
         sql.execute(database_url, drop)

@@ -23,8 +23,9 @@ from project.database.schema import SchemaError
 MIGRATION_LOCK_ID = 7_240_183
 # The transaction that holds the lock is idle while the migrations run. It has no
 # snapshot, so that CREATE INDEX CONCURRENTLY does not wait for it. If its connection is
-# lost, the lock is, too. Then the row in `alembic_version` still prevents that two
-# upgrades apply the same migration.
+# lost, the lock is, too, and the command fails when the migrations have ended. Until
+# then, the second of two upgrades that apply the same migration fails when it writes
+# to `alembic_version`.
 ACQUIRE_LOCK = f"""
     SET LOCAL idle_in_transaction_session_timeout = 0;
     SET LOCAL transaction_timeout = 0;

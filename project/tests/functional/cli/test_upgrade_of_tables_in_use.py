@@ -10,9 +10,11 @@ from typing import TypeAlias
 import pytest
 from flask import Flask
 from psycopg2.errors import DivisionByZero
+from sqlalchemy import make_url
 
 from devtools import sql
 from devtools.project_copy import ProjectCopy
+from project import db
 from project.database import migrations, online
 from project.tests.functional.cli.helpers import HEAD, assert_one_line_error
 from project.tests.types import CreateProductionApp, RunCommand
@@ -49,6 +51,18 @@ READ_CONSTRAINTS = """
         SELECT count(*) FROM pg_constraint WHERE conrelid = attrelid AND contype = 'c'
     )
     FROM pg_attribute WHERE attrelid = 'users'::regclass AND attname = 'team'
+"""
+
+# The advisory lock in this database, of the rows of pg_locks.
+IS_LOCK = """
+    locktype = 'advisory' AND granted
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+ASSERT_LOCKED = f"""
+    DO $$ BEGIN
+        PERFORM pg_sleep(0.3);
+        ASSERT EXISTS (SELECT FROM pg_locks WHERE {IS_LOCK});
+    END $$
 """
 
 AddMigrations: TypeAlias = Callable[..., None]
@@ -175,6 +189,36 @@ def test_upgrade_waits_for_another_upgrade(
         wait_until(lambda: sql.execute(blank_database_url, is_waiting) != [])
     upgrade.join()
     assert sql.execute(blank_database_url, READ_VERSION) == [(FIRST,)]
+
+
+def test_lock_is_held_while_a_migration_runs(
+    run_command: RunCommand,
+    upgraded_app: Flask,
+    blank_database_url: str,
+    add_migrations: AddMigrations,
+) -> None:
+    """Also if the server ends idle transactions early."""
+    database = make_url(blank_database_url).database
+    timeout = "idle_in_transaction_session_timeout = 50"
+    sql.execute(blank_database_url, f"ALTER DATABASE {database} SET {timeout}")
+    with upgraded_app.app_context():
+        db.engine.dispose()
+    add_migrations(f'op.execute("""{ASSERT_LOCKED}""")')
+    assert_upgraded(run_command, upgraded_app)
+
+
+def test_upgrade_that_loses_the_lock_reports_it_after_the_migrations(
+    run_command: RunCommand,
+    upgraded_app: Flask,
+    blank_database_url: str,
+    add_migrations: AddMigrations,
+) -> None:
+    terminate = f"SELECT pg_terminate_backend(pid) FROM pg_locks WHERE {IS_LOCK}"
+    add_migrations(f'op.execute("""{terminate}""")', ADD_COLUMN)
+    failed = run_command("db", "upgrade", app=upgraded_app)
+    assert failed.exit_code == 1
+    assert failed.output.splitlines()[-1].startswith("Error: the database is not")
+    assert sql.execute(blank_database_url, READ_VERSION) == [(SECOND,)]
 
 
 def test_upgrade_needs_one_connection_of_the_pool(

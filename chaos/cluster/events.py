@@ -12,6 +12,7 @@ from chaos.cluster.pgbouncer import start_pgbouncer
 from chaos.cluster.service import Service
 from chaos.load import LoadGenerator
 from chaos.scenarios import Result, count_unavailable, count_violations
+from devtools.project_copy import copy_project_with_new_field
 
 # Debian's packages have the names of the programs.
 PROGRAMS = {"etcd": "etcd-server", "haproxy": "haproxy", "pgbouncer": "pgbouncer"}
@@ -149,6 +150,18 @@ def lose_instance(cluster: Cluster, service: Service) -> None:
     instance.start()
 
 
+def upgrade_service(cluster: Cluster, service: Service) -> None:
+    """Run the migrations of a version with another field, and replace the instances.
+
+    Meanwhile, both versions serve.
+    """
+    new_version = copy_project_with_new_field(cluster.folder / "new_version")
+    service.migrate(new_version)
+    for instance in service.instances:
+        instance.gunicorn.stop()
+        instance.start(new_version)
+
+
 @dataclass(frozen=True)
 class Event:
     """An event of the command line.
@@ -157,12 +170,14 @@ class Event:
         label: describes the event in the printed table.
         run: causes the event, and ends it.
         is_short: whether `--short` includes it.
+        ends_instances: whether it ends processes of the service.
         interrupts: whether requests in flight may remain without a response.
     """
 
     label: str
     run: Callable[[Cluster, Service], None]
     is_short: bool = False
+    ends_instances: bool = False
     interrupts: bool = False
 
 
@@ -187,7 +202,14 @@ EVENTS = (
     Event(
         "One instance of the service killed, started after 5 s",
         lose_instance,
+        ends_instances=True,
         interrupts=True,
+    ),
+    # The last one, because the new version remains.
+    Event(
+        "The service upgraded, with migrations: both versions at once",
+        upgrade_service,
+        ends_instances=True,
     ),
 )
 
@@ -210,7 +232,7 @@ def run_event(event: Event, cluster: Cluster, service: Service) -> Result:
         # Each client has at most one request in flight.
         interrupted = sum(result.status is None for result in results)
         violations -= min(interrupted, len(load.clients))
-    else:
+    if not event.ends_instances:
         violations += sum(not process.is_running() for process in processes)
     return Result(
         requests=len(results),

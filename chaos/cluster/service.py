@@ -108,16 +108,17 @@ class Service:
         )
 
     def migrate(self, root: Path) -> None:
-        """Run the migrations of a version.
+        """Run the migrations of a version, without PgBouncer.
 
         Args:
             root: the folder of the version.
         """
+        variables = {**self.variables, "DATABASE_URL": self.cluster.url()}
         for command in (["wait_for_db"], ["db", "upgrade"]):
             subprocess.run(
                 [sys.executable, "manage.py", *command],
                 cwd=root,
-                env=clean_environment() | self.variables,
+                env=clean_environment() | variables,
                 stdout=subprocess.DEVNULL,
                 check=True,
             )

@@ -1,4 +1,4 @@
-"""Programs for Node.js: linters of OpenAPI documents, generators of clients, axe-core.
+"""Programs for Node.js: linters, generators of clients, axe-core, Kubernetes schemas.
 
 `npm ci --ignore-scripts` installs them in PROGRAMS.
 """

@@ -48,6 +48,10 @@ def create_app(config: type | str | Mapping[str, object] | None = None) -> Flask
     # Answer `//users` like every unknown URL instead of redirecting it.
     app.url_map.merge_slashes = False
 
+    if settings.DATABASE_READ_URL:
+        from project.database import standbys
+
+        standbys.init_app(app)
     db.init_app(app)
     request_log.init_app(app)
     if settings.METRICS_PORT and METRICS_DIR_VARIABLE in os.environ:

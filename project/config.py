@@ -347,6 +347,20 @@ class Environment(BaseModel):
         " tests start an embedded PostgreSQL server.",
         examples=["postgresql://postgres:postgres@localhost:5432/users_test"],
     )
+    DATABASE_READ_URL: DatabaseUrl | None = Field(
+        None,
+        description="URL of the standbys on which `GET /users` and `GET /users/<id>`"
+        " read, with their hosts separated by commas. It may also name the primary,"
+        " whose place a standby can take after a failover. If it is unset, all requests"
+        " use DATABASE_URL.",
+        examples=["postgresql://user:password@standby1,standby2,primary/users"],
+    )
+    DATABASE_READ_MAX_LAG: int = Field(
+        10,
+        ge=2,
+        description="Maximum number of seconds by which a standby may be behind the"
+        " primary. If it is further behind, it is not used. The minimum is 2.",
+    )
     SECRET_KEY: str | None = Field(
         None,
         description="Key that signs the session cookies of the admin site; in"

@@ -27,6 +27,8 @@ from project.web.request_log import route_label
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+    from project.database.standbys import Standby
+
 # Every other method has the label "other". Otherwise a client could create any number
 # of time series.
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
@@ -50,6 +52,12 @@ POOL_IN_USE = Gauge(
     "Connections of the API's pool in use.",
     multiprocess_mode="livesum",
 )
+STANDBY_LAG = Gauge(
+    "database_standby_lag_seconds",
+    "By how much a standby may be behind the primary; +Inf if it is not known.",
+    ["host"],
+    multiprocess_mode="livemax",
+)
 DATABASE_ERRORS = Counter(
     "database_errors_total",
     "Requests that failed because the database was unavailable.",
@@ -62,6 +70,10 @@ def init_app(app: Flask) -> None:
     app.before_request(IN_FLIGHT.inc)
     app.after_request(record_request)
     database_failed.connect(count_database_error)
+    if app.config["DATABASE_READ_URL"]:
+        from project.database.standbys import lag_measured
+
+        lag_measured.connect(record_lag)
     app.wsgi_app = MetricsMiddleware(  # type: ignore[method-assign]
         app.wsgi_app, app.config["METRICS_PORT"]
     )
@@ -90,6 +102,11 @@ def find_series(method: str, route: str, status: int) -> tuple[Counter, Histogra
 def count_database_error(app: Flask, error: Exception) -> None:
     """Count an error by its class; a receiver of `database_failed`."""
     DATABASE_ERRORS.labels(type(error).__name__).inc()
+
+
+def record_lag(standby: "Standby") -> None:
+    """Record the lag of a standby; a receiver of `lag_measured`."""
+    STANDBY_LAG.labels(standby.host).set(standby.lag())
 
 
 class MetricsMiddleware:

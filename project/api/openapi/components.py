@@ -113,6 +113,14 @@ PARAMETERS: Json = {
         " separated by commas.",
         "schema": {"type": "string"},
     },
+    "Read-Consistency": {
+        "name": "Read-Consistency",
+        "in": "header",
+        "description": "`strong`, or any other value than `eventual`, returns what was"
+        " written before the request. With `eventual`, the response may be a few"
+        " seconds old if the service is configured to read on standbys.",
+        "schema": {"type": "string", "default": "eventual"},
+    },
 }
 
 HEADERS: Json = {

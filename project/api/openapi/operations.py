@@ -23,6 +23,7 @@ from project.web.hosts import InvalidHost
 USER_ID = reference("parameters", "user_id")
 IF_MATCH = reference("parameters", "If-Match")
 IF_NONE_MATCH = reference("parameters", "If-None-Match")
+READ_CONSISTENCY = reference("parameters", "Read-Consistency")
 
 # The user that the examples of request bodies create. Its optional fields have their
 # defaults, since these bodies contain only the required ones.
@@ -165,7 +166,7 @@ OPERATIONS: dict[tuple[str, str], Json] = {
         "description": "The filters can be combined. `next` and the header `Link`"
         " contain the URL of the next page with the same filters, and `after` the"
         " parameter that leads to it.",
-        "parameters": query_parameters(schemas.PageQuery),
+        "parameters": [*query_parameters(schemas.PageQuery), READ_CONSISTENCY],
         "responses": {
             "200": success("A page.", "UserPage", ("Link",), data=PAGE),
             **INVALID_QUERY,
@@ -198,7 +199,7 @@ OPERATIONS: dict[tuple[str, str], Json] = {
         "summary": "Show a user",
         "description": "`If-None-Match` with the `ETag` saves the body if the user has"
         " not changed.",
-        "parameters": [USER_ID, IF_NONE_MATCH],
+        "parameters": [USER_ID, IF_NONE_MATCH, READ_CONSISTENCY],
         "responses": {
             "200": success("The user.", "UserResponse", ("ETag",), data=USER),
             **NOT_MODIFIED,

@@ -6,7 +6,7 @@ statement for all combinations could not use the indexes.
 
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -22,6 +22,7 @@ from project.api.users.queries import (
     columns,
     fetch_all,
     fetch_large,
+    read_eventually,
     to_sql,
     users,
 )
@@ -175,7 +176,7 @@ def execute(
     is_large: bool = False,
     is_unbounded: bool = False,
 ) -> Sequence[Row]:
-    """Execute a statement and return its rows.
+    """Execute a statement and return its rows; see `read_eventually`.
 
     Args:
         is_large: whether there are many rows.
@@ -184,8 +185,9 @@ def execute(
     Raises:
         QueryTooSlow: an unbounded one exceeds DATABASE_STATEMENT_TIMEOUT.
     """
+    fetch = fetch_large if is_large else fetch_all
     try:
-        return (fetch_large if is_large else fetch_all)(statement, parameters)
+        return read_eventually(partial(fetch, statement, parameters))
     except QueryCanceled:
         if not is_unbounded:
             raise

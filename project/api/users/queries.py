@@ -6,9 +6,9 @@ is atomic without a transaction. The version of a user is PostgreSQL's `xmin`, w
 changes with every write to the row.
 """
 
-from collections.abc import Mapping, Sequence
-from functools import cache
-from typing import Any, NamedTuple, TypeAlias, cast
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar, cast
 
 import psycopg2
 import sqlalchemy as sa
@@ -26,15 +26,19 @@ from project.api.users.mailbox import mailbox
 from project.api.users.models import User
 from project.api.users.schemas import FIELDS, WRITABLE_FIELDS
 from project.database.data_loader import DataLoader
-from project.database.engines import AUTOCOMMIT, discard_dead_connections
+from project.database.engines import AUTOCOMMIT, STANDBYS, discard_dead_connections
 from project.database.pool import FifoPool
 
+if TYPE_CHECKING:
+    from project.database.standbys import Standbys
+
+Result = TypeVar("Result")
 Row: TypeAlias = tuple[Any, ...]
 # The values of `schemas.FIELDS`.
 UserData: TypeAlias = dict[str, Any]
 
-# The key of the data loader in `app.extensions`.
-LOADER = "user_loader"
+# The key of the data loaders in `app.extensions`.
+LOADERS = "user_loaders"
 
 DIALECT = PGDialect_psycopg2()  # type: ignore[no-untyped-call]
 
@@ -113,9 +117,21 @@ def with_version_check(
     return sa.select(*written.c).select_from(row).where(has_id)
 
 
-def fetch_all(statement: str, parameters: Mapping[str, Any]) -> Sequence[Row]:
+def read_eventually(fetch: Callable[[str], Result]) -> Result:
+    """Read on a standby, if there are any and the request allows it.
+
+    Args:
+        fetch: reads from the engine of a bind.
+    """
+    standbys: Standbys | None = current_app.extensions.get(STANDBYS)
+    return standbys.read(fetch) if standbys else fetch(AUTOCOMMIT)
+
+
+def fetch_all(
+    statement: str, parameters: Mapping[str, Any], bind: str = AUTOCOMMIT
+) -> Sequence[Row]:
     """Execute a statement on a connection of the API's pool and return its rows."""
-    engine = db.engines[AUTOCOMMIT]
+    engine = db.engines[bind]
     connection = engine.raw_connection()
     try:
         # psycopg2 reads the result into memory, so the cursor needs no close.
@@ -129,12 +145,14 @@ def fetch_all(statement: str, parameters: Mapping[str, Any]) -> Sequence[Row]:
         connection.close()
 
 
-def fetch_large(statement: str, parameters: Mapping[str, Any]) -> Sequence[Row]:
+def fetch_large(
+    statement: str, parameters: Mapping[str, Any], bind: str = AUTOCOMMIT
+) -> Sequence[Row]:
     """Execute a statement with many rows; see `FifoPool.large_results`."""
-    pool = cast(FifoPool, db.engines[AUTOCOMMIT].pool)
+    pool = cast(FifoPool, db.engines[bind].pool)
     pool.large_results.acquire(pool.timeout)
     try:
-        return fetch_all(statement, parameters)
+        return fetch_all(statement, parameters, bind)
     finally:
         pool.large_results.release()
 
@@ -180,23 +198,26 @@ def to_versioned_user(row: Row) -> VersionedUser:
 
 
 def init_app(app: App) -> None:
-    """Create the data loader that all requests of an application share."""
-    app.extensions[LOADER] = DataLoader(get_many)
+    """Create the data loaders that all requests of an application share."""
+    app.extensions[LOADERS] = {
+        bind: DataLoader(partial(get_many, bind=bind))
+        for bind in app.config["SQLALCHEMY_BINDS"]
+    }
 
 
-def get_many(ids: list[int]) -> dict[int, VersionedUser]:
+def get_many(ids: list[int], bind: str) -> dict[int, VersionedUser]:
     """Return the users that exist, by their ids."""
-    rows = fetch_all(SELECT, {"ids": ids})
+    rows = fetch_all(SELECT, {"ids": ids}, bind)
     return {row[0]: to_versioned_user(row) for row in rows}
 
 
-def get(user_id: int) -> VersionedUser:
-    """Read a user, together with those of concurrent requests.
+def get(user_id: int, bind: str = AUTOCOMMIT) -> VersionedUser:
+    """Read a user, together with those of concurrent requests on the same engine.
 
     Raises:
         UserNotFound: no user has the id.
     """
-    loader: DataLoader[int, VersionedUser] = current_app.extensions[LOADER]
+    loader: DataLoader[int, VersionedUser] = current_app.extensions[LOADERS][bind]
     user = loader.load(user_id)
     if user is None:
         raise UserNotFound()

@@ -15,8 +15,9 @@ from werkzeug.test import TestResponse
 from devtools.servers import start_gunicorn
 from devtools.sql import connect, execute
 from project.api.users.models import User
-from project.api.users.queries import LOADER
+from project.api.users.queries import LOADERS
 from project.database.data_loader import MAX_STATEMENTS
+from project.database.engines import AUTOCOMMIT
 from project.tests.types import AddUser, CreateProductionApp
 from project.tests.waiting import TIMEOUT, wait_until
 
@@ -79,7 +80,7 @@ def send_requests(
         responses.append(threads.submit(get, user))
         if number <= MAX_STATEMENTS:
             wait_for_statements(url, number)
-    loader = app.extensions[LOADER]
+    loader = app.extensions[LOADERS][AUTOCOMMIT]
 
     def others_have_joined() -> bool:
         batch = loader.open_batch

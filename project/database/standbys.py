@@ -1,0 +1,348 @@
+"""Reads on standbys, which may be a few seconds behind the primary.
+
+Loaded only if DATABASE_READ_URL is set. Each of its hosts has an engine of its own.
+
+In each process, one thread per server asks it about twice a second for its position in
+the write-ahead log (WAL). If a standby has replayed a position that the primary had at
+a time, it has everything that was committed until then. If that is too long ago, the
+standby is not used.
+"""
+
+import logging
+import os
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, suppress
+from functools import partial
+from itertools import zip_longest
+from math import inf
+from socket import SHUT_RDWR, socket
+from threading import Lock, Thread
+from typing import Any, TypeVar
+from weakref import WeakSet
+
+import psycopg2
+from blinker import Namespace
+from flask import Flask, current_app, request
+from psycopg2.errors import QueryCanceled
+from psycopg2.extensions import TransactionRollbackError
+from psycopg2.extensions import connection as PsycopgConnection
+from sqlalchemy import Engine, exc
+from sqlalchemy.pool import Pool
+
+from project.config import DRIVER
+from project.database.availability import DatabaseNotConfigured
+from project.database.engines import AUTOCOMMIT, STANDBYS, driver_arguments
+
+# The value of the request header `Read-Consistency` that allows a read on a standby,
+# and its default.
+EVENTUAL = "eventual"
+
+# Seconds between two probes of a server.
+INTERVAL = 0.5
+# A standby that has not answered for this number of seconds is not used. The probe
+# itself has the timeouts of all statements, which are longer.
+MAX_SILENCE = 2
+# The number of standbys on which a read is tried before the primary.
+MAX_ATTEMPTS = 2
+
+# The position up to which the WAL is written. It is an error on a standby.
+PRIMARY_POSITION = "SELECT pg_current_wal_lsn() - '0/0'"
+# The position up to which the WAL is replayed; no row if the server is not a standby.
+STANDBY_POSITION = "SELECT pg_last_wal_replay_lsn() - '0/0' WHERE pg_is_in_recovery()"
+CONNECTION_ERRORS = (psycopg2.Error, exc.SQLAlchemyError, DatabaseNotConfigured)
+
+Result = TypeVar("Result")
+
+log = logging.getLogger(__name__)
+
+# Sent by a `Standby` after each probe.
+lag_measured = Namespace().signal("lag-measured")
+
+
+class NotStandby(Exception):
+    """The server is a primary, or it has not replayed any WAL yet."""
+
+    def __init__(self) -> None:
+        super().__init__("it is not a standby")
+
+
+class NoAnswer(Exception):
+    """The server accepts connections, and does not answer."""
+
+    def __init__(self) -> None:
+        super().__init__(f"it has not answered for {MAX_SILENCE} seconds")
+
+
+class PrimaryHistory:
+    """The positions of the primary's WAL, and when it had them.
+
+    Args:
+        period: for how many seconds a position is kept.
+    """
+
+    def __init__(self, period: float) -> None:
+        self.period = period
+        # Replaced as a whole, because other threads read it.
+        self.samples: tuple[tuple[float, int], ...] = ()
+
+    def add(self, sampled_at: float, position: int) -> None:
+        """Add the position that the primary had at a time, or soon after."""
+        kept = [s for s in self.samples if s[0] >= sampled_at - self.period]
+        if kept and position < kept[-1][1]:
+            # After a failover, the new primary may reuse positions of the old one.
+            kept.clear()
+        self.samples = (*kept, (sampled_at, position))
+
+    def time_of(self, position: int) -> float:
+        """Return the last time at which the WAL ended there or before, or -inf."""
+        for sampled_at, written in reversed(self.samples):
+            if written <= position:
+                return sampled_at
+        return -inf
+
+
+class Standby:
+    """A host of DATABASE_READ_URL.
+
+    Times are in seconds of the monotonic clock.
+
+    Args:
+        arguments: those of `psycopg2.connect`.
+        max_lag: see DATABASE_READ_MAX_LAG.
+
+    Attributes:
+        host: with the port.
+        bind: the name of its engine.
+        answered_at: when it last answered that it is a standby.
+        current_at: the last time of which it is known that the standby has replayed
+            everything that was committed until then.
+        failure: why it is not used, for the log.
+    """
+
+    def __init__(self, arguments: dict[str, Any], max_lag: float) -> None:
+        self.arguments = arguments
+        self.max_lag = max_lag
+        self.host = "{host}:{port}".format_map(arguments)
+        self.bind = f"standby {self.host}"
+        self.connections: WeakSet[PsycopgConnection] = WeakSet()
+        self.answered_at = -inf
+        self.current_at = -inf
+        self.failure: str | None = None
+
+    def connect(self) -> PsycopgConnection:
+        """Return a new connection."""
+        connection: PsycopgConnection = psycopg2.connect(**self.arguments)
+        self.connections.add(connection)
+        return connection
+
+    def disconnect(self) -> None:
+        """Let the statements that wait for the standby fail."""
+        for connection in list(self.connections):
+            # It may be closed.
+            with suppress(OSError, psycopg2.InterfaceError):
+                with socket(fileno=os.dup(connection.fileno())) as duplicate:
+                    duplicate.shutdown(SHUT_RDWR)
+
+    def lag(self) -> float:
+        """Return the age of its state in seconds; infinity if it is not known."""
+        return time.monotonic() - self.current_at
+
+    def is_usable(self) -> bool:
+        """Return whether it answers, and is not too far behind."""
+        return self.silence() <= MAX_SILENCE and self.lag() <= self.max_lag
+
+    def silence(self) -> float:
+        """Return for how long it has not answered; infinity if it has failed."""
+        return time.monotonic() - self.answered_at
+
+    def record_position(self, position: int, history: PrimaryHistory) -> None:
+        """Record up to which position the standby has replayed the primary's WAL."""
+        self.answered_at = time.monotonic()
+        self.current_at = max(self.current_at, history.time_of(position))
+        behind = f"it is more than {self.max_lag:g} seconds behind the primary"
+        self.log_change(None if self.is_usable() else behind)
+
+    def record_failure(self, error: Exception) -> None:
+        """Do not use it until it answers again. It may then have another state."""
+        self.answered_at = self.current_at = -inf
+        # A primary among the hosts is no failure.
+        level = logging.INFO if isinstance(error, NotStandby) else logging.WARNING
+        self.log_change(str(error).split("\n")[0], level)
+
+    def log_change(self, failure: str | None, level: int = logging.WARNING) -> None:
+        """Log whether the standby is used, if that has changed."""
+        if failure and not self.failure:
+            log.log(level, "standby %s is not used: %s", self.host, failure)
+        elif self.failure and not failure:
+            log.info("standby %s is used again", self.host)
+        self.failure = failure
+
+
+class Standbys:
+    """Chooses a standby for each read, and watches them.
+
+    Args:
+        arguments: those of `psycopg2.connect` for each standby.
+        max_lag: see DATABASE_READ_MAX_LAG.
+    """
+
+    def __init__(self, arguments: Iterable[dict[str, Any]], max_lag: float) -> None:
+        self.standbys = [Standby(each, max_lag) for each in arguments]
+        self.history = PrimaryHistory(max_lag)
+        self.is_watching = False
+        self.lock = Lock()
+
+    def read(self, fetch: Callable[[str], Result]) -> Result:
+        """Read on a standby, or on the primary if the request asks for it.
+
+        If a standby fails, another one is tried, and then the primary.
+
+        Args:
+            fetch: reads from the engine of a bind.
+
+        Raises:
+            QueryCanceled: the statement takes too long. It would on the primary, too.
+        """
+        # Not before the first request: a thread does not survive a fork.
+        if not self.is_watching:
+            self.watch()
+        if request.environ.get("HTTP_READ_CONSISTENCY", EVENTUAL) != EVENTUAL:
+            return fetch(AUTOCOMMIT)
+        for _ in range(MAX_ATTEMPTS):
+            standby = self.choose()
+            if standby is None:
+                break
+            try:
+                return fetch(standby.bind)
+            except QueryCanceled:
+                raise
+            except (TransactionRollbackError, psycopg2.ProgrammingError):
+                # The standby had to replay a write that conflicts with the statement,
+                # or it has not replayed a migration yet. So have the others.
+                break
+            except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+                standby.record_failure(error)
+            except exc.TimeoutError:
+                # The load of a busy standby is not passed on to another server. But its
+                # connections are also in use if it has stopped answering.
+                if standby.is_usable():
+                    raise
+        return fetch(AUTOCOMMIT)
+
+    def choose(self) -> Standby | None:
+        """Return one of the usable standbys, if there are any."""
+        usable = [standby for standby in self.standbys if standby.is_usable()]
+        return random.choice(usable) if usable else None
+
+    def watch(self) -> None:
+        """Start a thread for each server.
+
+        While one of them waits for a server, the others continue.
+        """
+        with self.lock:
+            if self.is_watching:
+                return
+            self.is_watching = True
+        engines = current_app.extensions["sqlalchemy"].engines
+        watches: list[Callable[[], None]] = [
+            self.disconnect_silent,
+            partial(self.watch_primary, engines[AUTOCOMMIT]),
+            *(partial(self.watch_standby, s, engines[s.bind]) for s in self.standbys),
+        ]
+        for watch in watches:
+            Thread(target=watch, daemon=True).start()
+
+    def disconnect_silent(self) -> None:
+        """Disconnect standbys that do not answer any more.
+
+        The reads that wait for them then continue on another server, before the timeout
+        of their statements.
+        """
+        while True:
+            time.sleep(INTERVAL)
+            for standby in self.standbys:
+                if MAX_SILENCE < standby.silence() < inf:
+                    standby.record_failure(NoAnswer())
+                    standby.disconnect()
+
+    def watch_primary(self, engine: Engine) -> None:
+        """Record the primary's position again and again."""
+        pool = engine.pool.recreate()
+        while True:
+            started_at = time.monotonic()
+            try:
+                position = read_position(pool, PRIMARY_POSITION)
+            except CONNECTION_ERRORS as error:
+                # The lag of all standbys grows.
+                log.debug("the primary has no position: %s", error)
+            else:
+                self.history.add(started_at, position)
+            time.sleep(INTERVAL)
+
+    def watch_standby(self, standby: Standby, engine: Engine) -> None:
+        """Record a standby's position again and again."""
+        pool = engine.pool.recreate()
+        while True:
+            # At first, until there is a position of the primary to compare with.
+            time.sleep(INTERVAL)
+            try:
+                position = read_position(pool, STANDBY_POSITION)
+            except (*CONNECTION_ERRORS, NotStandby) as error:
+                standby.record_failure(error)
+            else:
+                standby.record_position(position, self.history)
+            lag_measured.send(standby)
+
+
+def read_position(pool: Pool, statement: str) -> int:
+    """Return a position as a number of bytes.
+
+    Args:
+        pool: its own, so that it does not wait for the connections of requests.
+
+    Raises:
+        NotStandby: there is no position.
+        CONNECTION_ERRORS: the server is not available.
+    """
+    with closing(pool.connect()) as connection:
+        cursor = connection.cursor()
+        try:
+            cursor.execute(statement)
+            row = cursor.fetchone()
+        except psycopg2.Error:
+            connection.invalidate()
+            raise
+    if row is None or row[0] is None:
+        raise NotStandby()
+    return int(row[0])
+
+
+def split_hosts(url: str) -> Iterator[dict[str, Any]]:
+    """Yield psycopg2's arguments for each host of a URL."""
+    arguments = driver_arguments(url)
+    # They choose between several hosts.
+    for name in ("target_session_attrs", "load_balance_hosts"):
+        arguments.pop(name, None)
+    hosts = str(arguments.get("host", "")).split(",")
+    ports = str(arguments.get("port", "")).split(",")
+    for host, port in zip_longest(hosts, ports):
+        yield {**arguments, "host": host, "port": port or "5432"}
+
+
+def init_app(app: Flask) -> None:
+    """Add an engine for each host of DATABASE_READ_URL, before `db.init_app`."""
+    binds = app.config["SQLALCHEMY_BINDS"]
+    options = binds[AUTOCOMMIT]
+    standbys = Standbys(
+        (
+            arguments | options["connect_args"]
+            for arguments in split_hosts(app.config["DATABASE_READ_URL"])
+        ),
+        app.config["DATABASE_READ_MAX_LAG"],
+    )
+    for standby in standbys.standbys:
+        url = f"{DRIVER}://"
+        binds[standby.bind] = {**options, "url": url, "creator": standby.connect}
+    app.extensions[STANDBYS] = standbys

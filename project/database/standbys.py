@@ -34,6 +34,7 @@ from sqlalchemy.pool import Pool
 from project.config import DRIVER
 from project.database.availability import DatabaseNotConfigured
 from project.database.engines import AUTOCOMMIT, STANDBYS, driver_arguments
+from project.database.pool import FifoPool
 
 # The value of the request header `Read-Consistency` that allows a read on a standby,
 # and its default.
@@ -47,8 +48,9 @@ MAX_SILENCE = 2
 # The number of standbys on which a read is tried before the primary.
 MAX_ATTEMPTS = 2
 
-# The position up to which the WAL is written. It is an error on a standby.
-PRIMARY_POSITION = "SELECT pg_current_wal_lsn() - '0/0'"
+# The position up to which the WAL is flushed: it contains all commits that were
+# confirmed, and only what standbys can receive. It is an error on a standby.
+PRIMARY_POSITION = "SELECT pg_current_wal_flush_lsn() - '0/0'"
 # The position up to which the WAL is replayed; no row if the server is not a standby.
 STANDBY_POSITION = "SELECT pg_last_wal_replay_lsn() - '0/0' WHERE pg_is_in_recovery()"
 CONNECTION_ERRORS = (psycopg2.Error, exc.SQLAlchemyError, DatabaseNotConfigured)
@@ -118,7 +120,7 @@ class Standby:
         answered_at: when it last answered that it is a standby.
         current_at: the last time of which it is known that the standby has replayed
             everything that was committed until then.
-        failure: why it is not used, for the log.
+        failure: why it is not used.
     """
 
     def __init__(self, arguments: dict[str, Any], max_lag: float) -> None:
@@ -126,20 +128,32 @@ class Standby:
         self.max_lag = max_lag
         self.host = "{host}:{port}".format_map(arguments)
         self.bind = f"standby {self.host}"
-        self.connections: WeakSet[PsycopgConnection] = WeakSet()
         self.answered_at = -inf
         self.current_at = -inf
-        self.failure: str | None = None
+        self.failure: str | None = "it has not been probed yet"
+        self.read_connections: WeakSet[PsycopgConnection] = WeakSet()
 
     def connect(self) -> PsycopgConnection:
         """Return a new connection."""
         connection: PsycopgConnection = psycopg2.connect(**self.arguments)
-        self.connections.add(connection)
         return connection
 
-    def disconnect(self) -> None:
-        """Let the statements that wait for the standby fail."""
-        for connection in list(self.connections):
+    def connect_for_reads(self) -> PsycopgConnection:
+        """Return a new connection for reads.
+
+        Raises:
+            OperationalError: the standby is not available, or is not used any more. A
+                server that has stopped answering would let the read wait.
+        """
+        if self.failure:
+            raise psycopg2.OperationalError(self.failure)
+        connection = self.connect()
+        self.read_connections.add(connection)
+        return connection
+
+    def disconnect_reads(self) -> None:
+        """Let the reads that wait for the standby fail."""
+        for connection in list(self.read_connections):
             # It may be closed.
             with suppress(OSError, psycopg2.InterfaceError):
                 with socket(fileno=os.dup(connection.fileno())) as duplicate:
@@ -151,33 +165,35 @@ class Standby:
 
     def is_usable(self) -> bool:
         """Return whether it answers, and is not too far behind."""
-        return self.silence() <= MAX_SILENCE and self.lag() <= self.max_lag
+        return not self.failure and not self.is_silent() and self.lag() <= self.max_lag
 
-    def silence(self) -> float:
-        """Return for how long it has not answered; infinity if it has failed."""
-        return time.monotonic() - self.answered_at
+    def is_silent(self) -> bool:
+        """Return whether it has not answered for MAX_SILENCE."""
+        return time.monotonic() - self.answered_at > MAX_SILENCE
 
     def record_position(self, position: int, history: PrimaryHistory) -> None:
         """Record up to which position the standby has replayed the primary's WAL."""
         self.answered_at = time.monotonic()
         self.current_at = max(self.current_at, history.time_of(position))
         behind = f"it is more than {self.max_lag:g} seconds behind the primary"
-        self.log_change(None if self.is_usable() else behind)
+        self.set_failure(behind if self.lag() > self.max_lag else None)
 
     def record_failure(self, error: Exception) -> None:
         """Do not use it until it answers again. It may then have another state."""
-        self.answered_at = self.current_at = -inf
+        self.current_at = -inf
         # A primary among the hosts is no failure.
         level = logging.INFO if isinstance(error, NotStandby) else logging.WARNING
-        self.log_change(str(error).split("\n")[0], level)
+        self.set_failure(str(error).split("\n")[0], level)
 
-    def log_change(self, failure: str | None, level: int = logging.WARNING) -> None:
-        """Log whether the standby is used, if that has changed."""
-        if failure and not self.failure:
-            log.log(level, "standby %s is not used: %s", self.host, failure)
-        elif self.failure and not failure:
-            log.info("standby %s is used again", self.host)
+    def set_failure(self, failure: str | None, level: int = logging.WARNING) -> None:
+        """Set why it is not used, and log it if it has changed."""
+        if failure == self.failure:
+            return
         self.failure = failure
+        if failure:
+            log.log(level, "standby %s is not used: %s", self.host, failure)
+        else:
+            log.info("standby %s is used", self.host)
 
 
 class Standbys:
@@ -223,7 +239,9 @@ class Standbys:
                 # or it has not replayed a migration yet. So have the others.
                 break
             except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-                standby.record_failure(error)
+                # Otherwise the cause is already known.
+                if standby.is_usable():
+                    standby.record_failure(error)
             except exc.TimeoutError:
                 # The load of a busy standby is not passed on to another server. But its
                 # connections are also in use if it has stopped answering.
@@ -249,7 +267,7 @@ class Standbys:
         watches: list[Callable[[], None]] = [
             self.disconnect_silent,
             partial(self.watch_primary, engines[AUTOCOMMIT]),
-            *(partial(self.watch_standby, s, engines[s.bind]) for s in self.standbys),
+            *(partial(self.watch_standby, standby) for standby in self.standbys),
         ]
         for watch in watches:
             Thread(target=watch, daemon=True).start()
@@ -263,9 +281,10 @@ class Standbys:
         while True:
             time.sleep(INTERVAL)
             for standby in self.standbys:
-                if MAX_SILENCE < standby.silence() < inf:
-                    standby.record_failure(NoAnswer())
-                    standby.disconnect()
+                if standby.is_silent():
+                    if not standby.failure:
+                        standby.record_failure(NoAnswer())
+                    standby.disconnect_reads()
 
     def watch_primary(self, engine: Engine) -> None:
         """Record the primary's position again and again."""
@@ -281,9 +300,9 @@ class Standbys:
                 self.history.add(started_at, position)
             time.sleep(INTERVAL)
 
-    def watch_standby(self, standby: Standby, engine: Engine) -> None:
+    def watch_standby(self, standby: Standby) -> None:
         """Record a standby's position again and again."""
-        pool = engine.pool.recreate()
+        pool = FifoPool(standby.connect)
         while True:
             # At first, until there is a position of the primary to compare with.
             time.sleep(INTERVAL)
@@ -344,5 +363,9 @@ def init_app(app: Flask) -> None:
     )
     for standby in standbys.standbys:
         url = f"{DRIVER}://"
-        binds[standby.bind] = {**options, "url": url, "creator": standby.connect}
+        binds[standby.bind] = {
+            **options,
+            "url": url,
+            "creator": standby.connect_for_reads,
+        }
     app.extensions[STANDBYS] = standbys

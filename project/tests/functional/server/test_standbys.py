@@ -121,7 +121,7 @@ def migrate(server: Postgres) -> None:
 
 
 @contextmanager
-def start_cluster(number_of_standbys: int) -> Iterator[Cluster]:
+def start_cluster(number_of_standbys: int, max_lag: int = MAX_LAG) -> Iterator[Cluster]:
     with ExitStack() as stack:
         primary, *standbys = (
             stack.enter_context(Postgres()) for _ in range(1 + number_of_standbys)
@@ -138,7 +138,8 @@ def start_cluster(number_of_standbys: int) -> Iterator[Cluster]:
             start_gunicorn(
                 f"{database}?target_session_attrs=read-write",
                 DATABASE_READ_URL=f"{database}?target_session_attrs=prefer-standby",
-                DATABASE_READ_MAX_LAG=str(MAX_LAG),
+                DATABASE_READ_MAX_LAG=str(max_lag),
+                DATABASE_CONNECT_TIMEOUT="2",
                 METRICS_PORT=metrics_port,
                 WEB_CONCURRENCY="1",
             )
@@ -250,7 +251,8 @@ def test_standby_of_an_idle_primary_is_current(cluster: Cluster) -> None:
     cluster.primary.execute("SELECT pg_switch_wal()")
     time.sleep(MAX_LAG)
     for standby in cluster.standbys:
-        assert (cluster.lag(standby) or MAX_LAG) < 2
+        # The WAL writer sleeps for up to 5 seconds.
+        wait_until(lambda: (cluster.lag(standby) or MAX_LAG) < 2, timeout=6)
     assert cluster.lag(cluster.primary) == float("inf")
 
 
@@ -290,11 +292,11 @@ def test_frozen_standbys_fail_no_request(cluster: Cluster, number: int) -> None:
 
 
 def test_reads_continue_during_a_failover() -> None:
-    with start_cluster(2) as cluster:
+    # The failover must not take longer than the limit.
+    with start_cluster(2, max_lag=10) as cluster:
         promoted, _ = cluster.standbys
         with readers(cluster) as reading:
             cluster.primary.kill()
-            time.sleep(1)
             promoted.promote()
             wait_until(lambda: cluster.rename("after").status == 200)
             # The other standby follows nobody.
@@ -317,7 +319,7 @@ def test_standby_is_not_read_without_a_primary() -> None:
     """It could be behind by any time."""
     with start_cluster(1) as cluster:
         cluster.primary.kill()
-        assert send(cluster.user_url).status == 200
+        assert cluster.read() == "Ada"
         strong = send(cluster.user_url, **{"Read-Consistency": "strong"})
         assert strong.status == 503
         waited = seconds_until(lambda: send(cluster.user_url).status == 503)

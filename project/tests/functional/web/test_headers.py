@@ -122,6 +122,20 @@ def test_preflight_allows_writes_of_an_allowed_origin(
     assert {name.lower() for name in allowed} == requested
 
 
+def test_preflight_allows_reads_with_their_headers(cors_client: FlaskClient) -> None:
+    requested = {"if-none-match", "read-consistency"}
+    response = cors_client.options(
+        "/users/1",
+        headers={
+            "Origin": ORIGIN,
+            "Access-Control-Request-Method": "GET",
+            "Access-Control-Request-Headers": ", ".join(sorted(requested)),
+        },
+    )
+    allowed = header_values(response, "Access-Control-Allow-Headers")
+    assert {name.lower() for name in allowed} == requested
+
+
 @pytest.mark.parametrize(
     "origin",
     ["https://example.com", f"{ORIGIN}.evil.example", "null", f"{ORIGIN}:8443"],

@@ -110,7 +110,7 @@ def test_standby_that_is_too_far_behind_is_not_used(
     assert standby.is_usable()
     assert [record.getMessage() for record in caplog.records] == [
         "standby one:1 is not used: it is more than 10 seconds behind the primary",
-        "standby one:1 is used again",
+        "standby one:1 is used",
     ]
 
 

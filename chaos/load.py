@@ -71,6 +71,7 @@ def send_request(
     method: str,
     path: str,
     payload: dict[str, str] | None = None,
+    headers: dict[str, str] | None = None,
 ) -> tuple[RequestResult, Any]:
     """Send a request and return its result and the decoded response.
 
@@ -83,7 +84,7 @@ def send_request(
             method,
             path,
             json.dumps(payload) if payload else None,
-            {"Content-Type": "application/json"} if payload else {},
+            ({"Content-Type": "application/json"} if payload else {}) | (headers or {}),
         )
         response = connection.getresponse()
         document = json.loads(response.read())
@@ -110,6 +111,7 @@ class LoadClient(threading.Thread):
         added_emails: the addresses of the users whose POST succeeded.
         user_id: the first of these users, which this client renames.
         last_rename: the number in the last username whose PATCH succeeded.
+        stale_reads: how many reads that must see it returned an older username.
     """
 
     def __init__(self, url: str, stop: threading.Event, keep_alive: bool) -> None:
@@ -122,6 +124,7 @@ class LoadClient(threading.Thread):
         self.added_emails: set[str] = set()
         self.user_id: int | None = None
         self.last_rename = 0
+        self.stale_reads = 0
 
     def run(self) -> None:
         """Send each kind of request in turn until `stop` is set."""
@@ -131,6 +134,7 @@ class LoadClient(threading.Thread):
                 partial(self.send, "read", "GET", "/users?limit=5"),
                 partial(self.add_user, number),
                 partial(self.rename_user, number),
+                self.read_user,
                 partial(self.send, "health", "GET", "/health"),
             ):
                 if self.stop.is_set():
@@ -144,9 +148,12 @@ class LoadClient(threading.Thread):
         method: str,
         path: str,
         payload: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
     ) -> tuple[int | None, Any]:
         """Send and record a request; return the status and the decoded response."""
-        result, document = send_request(self.connection, kind, method, path, payload)
+        result, document = send_request(
+            self.connection, kind, method, path, payload, headers
+        )
         self.results.append(result)
         if not self.keep_alive:
             self.connection.close()
@@ -167,6 +174,16 @@ class LoadClient(threading.Thread):
             status, _ = self.send("write", "PATCH", path, payload)
             if status == 200:
                 self.last_rename = number
+
+    def read_user(self) -> None:
+        """Read this client's user. The response must not be older than its writes."""
+        if self.user_id:
+            headers = {"Read-Consistency": "strong"}
+            path = f"/users/{self.user_id}"
+            status, document = self.send("read", "GET", path, headers=headers)
+            if status == 200:
+                username = int(document["data"]["username"])
+                self.stale_reads += username < self.last_rename
 
 
 class LoadGenerator:
@@ -195,6 +212,10 @@ class LoadGenerator:
     @property
     def results(self) -> list[RequestResult]:
         return [result for client in self.clients for result in client.results]
+
+    def count_stale_reads(self) -> int:
+        """Return how many reads returned less than their client had written."""
+        return sum(client.stale_reads for client in self.clients)
 
     def count_lost_writes(self, execute: Callable[[str], list[tuple[Any, ...]]]) -> int:
         """Return how many successful writes are missing in the database.

@@ -9,8 +9,8 @@ from pathlib import Path
 from subprocess import DEVNULL
 
 from chaos.load import LoadGenerator, RequestResult
-from chaos.scenarios import Result, Scenario, prepare_database
-from devtools.postgres import Postgres
+from chaos.scenarios import Result, Scenario
+from devtools.postgres import Postgres, prepare_database
 from devtools.project_copy import ProjectCopy, copy_project_with_new_field
 from devtools.servers import start_gunicorn, start_gunicorn_in
 from project.database.migrations import LOCK_TIMEOUT

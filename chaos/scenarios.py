@@ -17,10 +17,8 @@ import psutil
 from chaos import attacks, clients, faults
 from chaos.attacks import start_attack
 from chaos.load import LoadGenerator, RequestResult
-from devtools.postgres import Postgres
+from devtools.postgres import Postgres, prepare_database
 from devtools.servers import start_gunicorn
-from project import create_app, db
-from project.database import migrations
 
 # Shorter than the defaults, so that a scenario takes less time.
 SHORT_TIMEOUTS = {
@@ -113,19 +111,6 @@ def start_service(
             yield Service(url, psutil.Process(process.pid), server)
 
 
-def prepare_database(server: Postgres, users: int = 1000) -> None:
-    """Run the migrations and add users."""
-    app = create_app({"DATABASE_URL": server.url(user="service")})
-    with app.app_context():
-        migrations.upgrade()
-        for engine in db.engines.values():
-            engine.dispose()
-    server.execute(
-        "INSERT INTO users (username, email) SELECT '0',"
-        f" 'filler' || n || '@example.com' FROM generate_series(1, {users}) n"
-    )
-
-
 def count_unavailable(results: Sequence[RequestResult]) -> int:
     """Return how many responses are 503."""
     return sum(result.status == 503 for result in results)
@@ -146,7 +131,7 @@ def evaluate(load: LoadGenerator, server: Postgres, fault_ended_at: float) -> Re
     failures_ended_at = [result.ended_at for result in results if not result.succeeded]
     return Result(
         requests=len(results),
-        violations=count_violations(results),
+        violations=count_violations(results) + load.count_stale_reads(),
         lost_writes=load.count_lost_writes(server.execute),
         recovery_seconds=max([fault_ended_at, *failures_ended_at]) - fault_ended_at,
         note=f"{count_unavailable(results)} × 503",

@@ -14,6 +14,8 @@ import psycopg2
 
 from devtools import sql
 from devtools.servers import free_port
+from project import create_app, db
+from project.database import migrations
 from project.database.postgres_programs import run_program, server_user
 
 CONFIGURATION = """
@@ -154,3 +156,16 @@ class Postgres:
         self.send_signal(signal.SIGCONT)
         self.stop("immediate")
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def prepare_database(server: Postgres, users: int = 1000) -> None:
+    """Run the migrations and add users."""
+    app = create_app({"DATABASE_URL": server.url(user="service")})
+    with app.app_context():
+        migrations.upgrade()
+        for engine in db.engines.values():
+            engine.dispose()
+    server.execute(
+        "INSERT INTO users (username, email) SELECT '0',"
+        f" 'filler' || n || '@example.com' FROM generate_series(1, {users}) n"
+    )

@@ -227,7 +227,7 @@ def run_event(event: Event, cluster: Cluster, service: Service) -> Result:
         time.sleep(3)
     results = load.results
     failed = [result for result in results if not result.succeeded]
-    violations = count_violations(results)
+    violations = count_violations(results) + load.count_stale_reads()
     if event.interrupts:
         # Each client has at most one request in flight.
         interrupted = sum(result.status is None for result in results)
@@ -256,14 +256,21 @@ def run_events(short: bool, pgbouncer: bool) -> Iterator[tuple[str, Result]]:
 
     Args:
         short: omit the long events.
-        pgbouncer: let the service connect to PgBouncer, instead of to the nodes.
+        pgbouncer: let the service connect to PgBouncer, instead of to the nodes, and
+            read on the primary only.
     """
     with ExitStack() as stack:
         cluster = stack.enter_context(Cluster())
-        url = cluster.url()
         if pgbouncer:
-            url = stack.enter_context(start_pgbouncer(cluster))
-        service = stack.enter_context(Service(cluster, url))
+            settings = {"DATABASE_URL": stack.enter_context(start_pgbouncer(cluster))}
+        else:
+            settings = {
+                "DATABASE_URL": cluster.url(),
+                "DATABASE_READ_URL": cluster.url(),
+                # Longer than a failover, so that reads go on meanwhile.
+                "DATABASE_READ_MAX_LAG": "40",
+            }
+        service = stack.enter_context(Service(cluster, settings))
         for event in EVENTS:
             if event.is_short or not short:
                 yield event.label, run_event(event, cluster, service)

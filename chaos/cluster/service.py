@@ -50,19 +50,19 @@ class Service:
     """A context manager that starts the service on a cluster.
 
     Args:
-        database_url: how it reaches the cluster.
+        settings: environment variables, with those of the database.
 
     Attributes:
         url: of HAProxy.
         variables: the settings of the instances, as environment variables.
     """
 
-    def __init__(self, cluster: Cluster, database_url: str) -> None:
+    def __init__(self, cluster: Cluster, settings: Mapping[str, str]) -> None:
         self.cluster = cluster
         self.variables = {
             **SHORT_TIMEOUTS,
+            **settings,
             "APP_SETTINGS": "project.config.ProductionConfig",
-            "DATABASE_URL": database_url,
             "TRUSTED_PROXIES": "1",
         }
         self.instances = [

@@ -1,0 +1,124 @@
+"""How reads scale with the number of standbys: `python -m benchmarks.standbys`.
+
+Each PostgreSQL server may use a small share of a core, as if it ran on a machine of its
+own that is as much slower. So PostgreSQL is the bottleneck, not the service or the
+client, which use the rest of this machine. Requires wrk, and root for the control
+groups, of version 1 or 2.
+"""
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from subprocess import DEVNULL
+
+import click
+
+from benchmarks.measure import cpu_seconds, run_wrk
+from devtools.postgres import Postgres, prepare_database
+from devtools.servers import start_gunicorn
+from project.database.standbys import INTERVAL
+
+USERS = 10_000
+CONNECTIONS = 32
+MAX_STANDBYS = 2
+CGROUPS = Path("/sys/fs/cgroup")
+# Microseconds. Shorter than the default, so that a server pauses for shorter times.
+PERIOD = 10_000
+
+
+@contextmanager
+def limit_cpu(server: Postgres, share: float) -> Iterator[None]:
+    """Limit the CPU time of a server.
+
+    Args:
+        share: of one core.
+    """
+    is_version_2 = (CGROUPS / "cgroup.controllers").exists()
+    parent = CGROUPS if is_version_2 else CGROUPS / "cpu"
+    group = parent / f"standbys_{server.port}"
+    group.mkdir()
+    quota = int(share * PERIOD)
+    if is_version_2:
+        (group / "cpu.max").write_text(f"{quota} {PERIOD}")
+    else:
+        (group / "cpu.cfs_period_us").write_text(str(PERIOD))
+        (group / "cpu.cfs_quota_us").write_text(str(quota))
+    try:
+        for process in server.processes():
+            (group / "cgroup.procs").write_text(str(process.pid))
+        yield
+    finally:
+        # A group can be removed when its processes have left it.
+        for process in server.processes():
+            (parent / "cgroup.procs").write_text(str(process.pid))
+        group.rmdir()
+
+
+def start_servers(stack: ExitStack) -> list[Postgres]:
+    """Start a primary with users, and its standbys."""
+    primary = stack.enter_context(Postgres())
+    primary.create()
+    prepare_database(primary, USERS)
+    primary.execute("VACUUM ANALYZE")
+    servers = [primary]
+    for _ in range(MAX_STANDBYS):
+        standby = stack.enter_context(Postgres())
+        standby.start_standby(primary)
+        servers.append(standby)
+    return servers
+
+
+def measure_reads(
+    servers: Sequence[Postgres], standbys: int, workload: str, seconds: int
+) -> tuple[float, float]:
+    """Return the reads per second, and the primary's share of a core.
+
+    Args:
+        standbys: how many of them the service uses.
+        workload: a function of workloads.lua.
+    """
+    primary, *others = servers
+    variables = {"LOG_LEVEL": "WARNING"}
+    if standbys:
+        hosts = ",".join(f"127.0.0.1:{s.port}" for s in others[:standbys])
+        variables["DATABASE_READ_URL"] = f"postgresql://service@{hosts}/users_chaos"
+    pid = primary.processes()[0].pid
+    arguments = [workload, str(USERS), os.devnull, "standbys"]
+    with start_gunicorn(primary.url(user="service"), DEVNULL, **variables) as (url, _):
+        # Until the workers know the standbys.
+        run_wrk(url, CONNECTIONS, 2 + round(2 * INTERVAL), arguments, ())
+        before, started_at = cpu_seconds(pid), time.monotonic()
+        summary = run_wrk(url, CONNECTIONS, seconds, arguments, ()).summary
+        elapsed = time.monotonic() - started_at
+        if summary["errors"]:
+            raise RuntimeError(f"{summary['errors']} requests failed")
+        share = (cpu_seconds(pid) - before) / elapsed
+        return summary["requests"] / summary["seconds"], share
+
+
+@click.command()
+@click.option("--seconds", default=10, help="Duration of each measurement.")
+@click.option("--share", default=0.1, help="Of a core, for each PostgreSQL server.")
+@click.option("--workload", default="one", help="A function of workloads.lua.")
+def main(seconds: int, share: float, workload: str) -> None:
+    """Print the reads per second with different numbers of servers."""
+    click.echo("| servers | reads per second | ratio | the primary's share of a core |")
+    click.echo("| --- | ---: | ---: | ---: |")
+    with ExitStack() as stack:
+        servers = start_servers(stack)
+        for server in servers:
+            stack.enter_context(limit_cpu(server, share))
+        first = None
+        for standbys in range(MAX_STANDBYS + 1):
+            reads, primary = measure_reads(servers, standbys, workload, seconds)
+            first = first or reads
+            ratio = reads / first
+            click.echo(
+                f"| {1 + standbys} | {reads:.0f} | {ratio:.2f} | {primary:.3f} |"
+            )
+
+
+if __name__ == "__main__":
+    main()

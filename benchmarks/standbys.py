@@ -25,48 +25,50 @@ CONNECTIONS = 32
 MAX_STANDBYS = 2
 CGROUPS = Path("/sys/fs/cgroup")
 # Microseconds. Shorter than the default, so that a server pauses for shorter times.
-PERIOD = 10_000
+PERIOD = 20_000
 
 
 @contextmanager
-def limit_cpu(server: Postgres, share: float) -> Iterator[None]:
-    """Limit the CPU time of a server.
+def limited_group(name: str, share: float) -> Iterator[Path]:
+    """Yield a control group, which is removed when its processes have ended.
 
     Args:
-        share: of one core.
+        share: of one core, the CPU time of all its processes.
     """
-    is_version_2 = (CGROUPS / "cgroup.controllers").exists()
-    parent = CGROUPS if is_version_2 else CGROUPS / "cpu"
-    group = parent / f"standbys_{server.port}"
-    group.mkdir()
     quota = int(share * PERIOD)
-    if is_version_2:
+    if (CGROUPS / "cgroup.controllers").exists():
+        group = CGROUPS / name
+        group.mkdir()
         (group / "cpu.max").write_text(f"{quota} {PERIOD}")
     else:
+        group = CGROUPS / "cpu" / name
+        group.mkdir()
         (group / "cpu.cfs_period_us").write_text(str(PERIOD))
         (group / "cpu.cfs_quota_us").write_text(str(quota))
-    try:
+    yield group
+    group.rmdir()
+
+
+def start_servers(stack: ExitStack, share: float) -> list[Postgres]:
+    """Start a primary with users, and its standbys, with limited CPU time."""
+    servers: list[Postgres] = []
+    groups = []
+    for number in range(1 + MAX_STANDBYS):
+        # The servers end before their groups.
+        groups.append(
+            stack.enter_context(limited_group(f"users_{os.getpid()}_{number}", share))
+        )
+        server = stack.enter_context(Postgres())
+        if servers:
+            server.start_standby(servers[0])
+        else:
+            server.create()
+            prepare_database(server, USERS)
+            server.execute("VACUUM ANALYZE")
+        servers.append(server)
+    for server, group in zip(servers, groups):
         for process in server.processes():
             (group / "cgroup.procs").write_text(str(process.pid))
-        yield
-    finally:
-        # A group can be removed when its processes have left it.
-        for process in server.processes():
-            (parent / "cgroup.procs").write_text(str(process.pid))
-        group.rmdir()
-
-
-def start_servers(stack: ExitStack) -> list[Postgres]:
-    """Start a primary with users, and its standbys."""
-    primary = stack.enter_context(Postgres())
-    primary.create()
-    prepare_database(primary, USERS)
-    primary.execute("VACUUM ANALYZE")
-    servers = [primary]
-    for _ in range(MAX_STANDBYS):
-        standby = stack.enter_context(Postgres())
-        standby.start_standby(primary)
-        servers.append(standby)
     return servers
 
 
@@ -101,15 +103,16 @@ def measure_reads(
 @click.command()
 @click.option("--seconds", default=10, help="Duration of each measurement.")
 @click.option("--share", default=0.1, help="Of a core, for each PostgreSQL server.")
-@click.option("--workload", default="one", help="A function of workloads.lua.")
+@click.option("--workload", default="page", help="A function of workloads.lua.")
 def main(seconds: int, share: float, workload: str) -> None:
-    """Print the reads per second with different numbers of servers."""
+    """Print the reads per second with different numbers of servers.
+
+    With one, the primary serves all reads. The others are standbys, which serve all.
+    """
     click.echo("| servers | reads per second | ratio | the primary's share of a core |")
     click.echo("| --- | ---: | ---: | ---: |")
     with ExitStack() as stack:
-        servers = start_servers(stack)
-        for server in servers:
-            stack.enter_context(limit_cpu(server, share))
+        servers = start_servers(stack, share)
         first = None
         for standbys in range(MAX_STANDBYS + 1):
             reads, primary = measure_reads(servers, standbys, workload, seconds)

@@ -45,8 +45,10 @@ def limited_group(name: str, share: float) -> Iterator[Path]:
         group.mkdir()
         (group / "cpu.cfs_period_us").write_text(str(PERIOD))
         (group / "cpu.cfs_quota_us").write_text(str(quota))
-    yield group
-    group.rmdir()
+    try:
+        yield group
+    finally:
+        group.rmdir()
 
 
 def start_servers(stack: ExitStack, share: float) -> list[Postgres]:

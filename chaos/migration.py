@@ -20,6 +20,9 @@ from project.database.migrations import LOCK_TIMEOUT
 CLIENTS = 4
 # Seconds that the longest write is measured without a migration.
 BEFORE = 10
+# Seconds. A write may wait for as long as a migration waits for a lock, and then it
+# takes some time itself on a busy machine.
+MAX_WRITE = LOCK_TIMEOUT + 1
 
 
 def longest_write(results: Sequence[RequestResult]) -> float:
@@ -39,7 +42,7 @@ def migrate(users: int) -> Result:
     """Add a field with the documented migrations, under load.
 
     The new version starts after the first of the four migrations. A request that fails,
-    and a write that takes longer than a migration may wait for a lock, is a violation.
+    and a write that takes longer than MAX_WRITE, is a violation.
 
     Args:
         users: the number of users before the load.
@@ -71,7 +74,7 @@ def migrate(users: int) -> Result:
         return Result(
             requests=len(results),
             violations=sum(not result.succeeded for result in results)
-            + sum(r.kind == "write" and r.seconds > LOCK_TIMEOUT for r in during),
+            + sum(r.kind == "write" and r.seconds > MAX_WRITE for r in during),
             lost_writes=sum(
                 load.count_lost_writes(server.execute) for load in (old_load, new_load)
             ),

@@ -116,8 +116,10 @@ def count_unavailable(results: Sequence[RequestResult]) -> int:
     return sum(result.status == 503 for result in results)
 
 
-def count_violations(results: Sequence[RequestResult]) -> int:
-    return sum(not result.is_allowed(MAX_RESPONSE_SECONDS) for result in results)
+def count_violations(
+    results: Sequence[RequestResult], max_seconds: float = MAX_RESPONSE_SECONDS
+) -> int:
+    return sum(not result.is_allowed(max_seconds) for result in results)
 
 
 def evaluate(load: LoadGenerator, server: Postgres, fault_ended_at: float) -> Result:

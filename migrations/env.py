@@ -21,17 +21,19 @@ from project.database.schema import SchemaError
 # The key of the advisory lock. Concurrent upgrades wait for each other, and the second
 # one finds the schema up to date. No other code uses this number.
 MIGRATION_LOCK_ID = 7_240_183
-# The transaction that holds the lock is idle while the migrations run. It has no
-# snapshot, so that CREATE INDEX CONCURRENTLY does not wait for it. If its connection is
+# Seconds that an upgrade waits for another one, and between two attempts.
+MAX_WAIT = 300
+POLL_SECONDS = 0.2
+# The transaction that holds the lock, or waits for it, is idle while migrations run. It
+# has no snapshot, so that CREATE INDEX CONCURRENTLY does not wait for it. A statement
+# that waits would have one, so an upgrade tries again instead. If the connection is
 # lost, the lock is, too, and the command fails when the migrations have ended. Until
 # then, the second of two upgrades that apply the same migration fails when it writes
 # to `alembic_version`.
-ACQUIRE_LOCK = f"""
+TRY_LOCK = f"""
     SET LOCAL idle_in_transaction_session_timeout = 0;
     SET LOCAL transaction_timeout = 0;
-    SET LOCAL statement_timeout = 0;
-    SET LOCAL lock_timeout = '5min';
-    SELECT pg_advisory_xact_lock({MIGRATION_LOCK_ID})
+    SELECT pg_try_advisory_xact_lock({MIGRATION_LOCK_ID})
 """
 # Building an index may take any time. Waiting for a table may not, because the requests
 # that use the table queue behind the migration.
@@ -85,6 +87,22 @@ def import_custom_type(kind: str, item: Any, ctx: AutogenContext) -> Literal[Fal
         ctx.imports.add(f"import {module}")
     # The default rendering prefixes the name with the module's.
     return False
+
+
+def acquire_lock(connection: Connection) -> None:
+    """Let the connection's transaction hold the lock, when no other one does.
+
+    Raises:
+        SchemaError: another upgrade takes longer than MAX_WAIT.
+    """
+    deadline = time.monotonic() + MAX_WAIT
+    while not connection.exec_driver_sql(TRY_LOCK).scalar_one():
+        if time.monotonic() > deadline:
+            raise SchemaError(
+                f"another upgrade has not ended after {MAX_WAIT} seconds: wait for it,"
+                " then run this command again"
+            )
+        time.sleep(POLL_SECONDS)
 
 
 def set_timeouts(connection: Connection) -> None:
@@ -153,7 +171,7 @@ def run_online(connection: Connection, attempts: int) -> None:
 
 def run_in_transaction(connection: Connection) -> None:
     """Run all migrations in the caller's transaction."""
-    connection.exec_driver_sql(ACQUIRE_LOCK)
+    acquire_lock(connection)
     set_timeouts(connection)
     # After an error, the transaction can only be rolled back.
     run_online(connection, attempts=1)
@@ -164,7 +182,7 @@ def run_in_own_transactions() -> None:
     with db.engine.connect() as lock:
         # The pool may be limited to one connection.
         lock.detach()
-        lock.exec_driver_sql(ACQUIRE_LOCK)
+        acquire_lock(lock)
         with db.engine.connect() as connection:
             event.listen(connection, "begin", set_timeouts)
             run_online(connection, migrations.ATTEMPTS)

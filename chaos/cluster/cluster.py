@@ -8,6 +8,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple, Self
 
+import psutil
 import psycopg2
 
 from chaos.cluster.nodes import DATABASE, OWNER, PASSWORD, Etcd, Node
@@ -143,8 +144,8 @@ def is_primary(node: Node) -> bool:
     """Return whether a node runs and accepts writes."""
     try:
         processes = server_processes(node.data)
-        if not processes or processes[0].status() == "stopped":
+        if not processes or processes[0].status() == psutil.STATUS_STOPPED:
             return False
         return node.execute("SELECT pg_is_in_recovery()", "postgres") == [(False,)]
-    except psycopg2.Error:
+    except (psycopg2.Error, psutil.NoSuchProcess):
         return False

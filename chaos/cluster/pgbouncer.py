@@ -14,8 +14,8 @@ from project.database.postgres_programs import as_server_user
 DEPLOY = ROOT / "deploy" / "cluster"
 # The service cannot set them itself. See docs/deployment.md.
 ROLE_SETTINGS = f"""
-ALTER ROLE {OWNER} SET statement_timeout = '2s';
-ALTER ROLE {OWNER} SET lock_timeout = '2s';
+ALTER ROLE {OWNER} SET statement_timeout = '3s';
+ALTER ROLE {OWNER} SET lock_timeout = '3s';
 ALTER ROLE {OWNER} SET timezone = 'UTC'
 """
 

@@ -61,6 +61,9 @@ class Service:
         self.cluster = cluster
         self.variables = {
             **SHORT_TIMEOUTS,
+            # Longer than a migration waits for a lock.
+            "DATABASE_LOCK_TIMEOUT": "3",
+            "DATABASE_STATEMENT_TIMEOUT": "3",
             **settings,
             "APP_SETTINGS": "project.config.ProductionConfig",
             "TRUSTED_PROXIES": "1",

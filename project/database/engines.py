@@ -29,7 +29,7 @@ from project.database.multihost import MultihostConnector
 from project.database.pool import FifoPool
 
 AUTOCOMMIT = "autocommit"
-# The key of `standbys.Standbys` in `app.extensions`, if DATABASE_READ_URL is set.
+# The key of `standbys.StandbyRouter` in `app.extensions`, if DATABASE_READ_URL is set.
 STANDBYS = "standbys"
 
 # libpq also accepts passwords in the query string of a URL.

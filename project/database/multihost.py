@@ -2,6 +2,7 @@
 
 import random
 import time
+from math import inf
 from typing import Any
 
 import psycopg2
@@ -43,12 +44,13 @@ class Server:
         if self.next_attempt is not None:
             if started_at < self.next_attempt:
                 raise psycopg2.OperationalError("did not respond a moment ago")
-            # Until then, only this session waits for the server.
-            self.next_attempt = started_at + RETRY_SECONDS
+            # Until this session has succeeded or failed, it alone waits for the server.
+            self.next_attempt = inf
         address = {"host": self.host, "port": self.port}
         try:
             connection: PsycopgConnection = psycopg2.connect(**arguments | address)
-        except psycopg2.OperationalError:
+        except BaseException:
+            # A greenlet that is killed, too, must let the others try again.
             ended_at = time.monotonic()
             is_down = ended_at - started_at > SLOW_SECONDS
             self.next_attempt = ended_at + RETRY_SECONDS if is_down else None
@@ -93,7 +95,7 @@ class MultihostConnector:
             try:
                 connection = server.connect(self.arguments)
             except psycopg2.OperationalError as error:
-                reason = str(error).splitlines()[0]
+                reason = str(error).split("\n")[0]
                 reasons.append(f"{server}: {reason}")
             else:
                 # The others keep their order.

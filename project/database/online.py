@@ -101,6 +101,17 @@ def backfill(
         last_id = max(ids, default=0)
 
 
+def has_valid_constraint(table: str, name: str) -> bool:
+    """Return whether a table has a constraint that is validated."""
+    if context.is_offline_mode():
+        return False
+    query = sa.text("""
+        SELECT convalidated FROM pg_constraint
+        WHERE conname = :name AND conrelid = CAST(:table AS regclass)
+        """)
+    return bool(op.get_bind().scalar(query, {"name": name, "table": table}))
+
+
 def set_not_null(table: str, column: str) -> None:
     """Make a column required, without a scan of the table that blocks writes.
 
@@ -108,12 +119,14 @@ def set_not_null(table: str, column: str) -> None:
     valid one, SET NOT NULL does not scan the table.
     """
     constraint = f"{table}_{column}_is_set"
-    # A run that failed after the commit has left it.
-    op.drop_constraint(constraint, table, if_exists=True)
-    op.create_check_constraint(
-        constraint, table, sa.column(column).is_not(None), postgresql_not_valid=True
-    )
-    commit()
-    op.execute(f"ALTER TABLE {table} VALIDATE CONSTRAINT {constraint}")
+    # A run that got no lock has left it. It is not validated again.
+    if not has_valid_constraint(table, constraint):
+        op.drop_constraint(constraint, table, if_exists=True)
+        op.create_check_constraint(
+            constraint, table, sa.column(column).is_not(None), postgresql_not_valid=True
+        )
+        commit()
+        op.execute(f"ALTER TABLE {table} VALIDATE CONSTRAINT {constraint}")
+        commit()
     op.alter_column(table, column, nullable=False)
     op.drop_constraint(constraint, table)

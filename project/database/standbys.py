@@ -25,10 +25,11 @@ from weakref import WeakSet
 import psycopg2
 from blinker import Namespace
 from flask import Flask, current_app, request
+from psycopg2 import errors
 from psycopg2.errors import QueryCanceled
 from psycopg2.extensions import TransactionRollbackError
 from psycopg2.extensions import connection as PsycopgConnection
-from sqlalchemy import Engine, exc
+from sqlalchemy import exc
 from sqlalchemy.pool import Pool
 
 from project.config import DRIVER
@@ -45,6 +46,8 @@ INTERVAL = 0.5
 # A standby that has not answered for this number of seconds is not used. The probe
 # itself has the timeouts of all statements, which are longer.
 MAX_SILENCE = 2
+# Seconds. A process that sleeps this long between two probes is busy itself.
+MAX_PAUSE = 2 * INTERVAL
 # The number of standbys on which a read is tried before the primary.
 MAX_ATTEMPTS = 2
 
@@ -54,6 +57,13 @@ PRIMARY_POSITION = "SELECT pg_current_wal_flush_lsn() - '0/0'"
 # The position up to which the WAL is replayed; no row if the server is not a standby.
 STANDBY_POSITION = "SELECT pg_last_wal_replay_lsn() - '0/0' WHERE pg_is_in_recovery()"
 CONNECTION_ERRORS = (psycopg2.Error, exc.SQLAlchemyError, DatabaseNotConfigured)
+# A statement conflicts with the replay of a write or of a migration, or a migration has
+# not been replayed yet.
+TEMPORARY_ERRORS = (
+    errors.LockNotAvailable,
+    TransactionRollbackError,
+    psycopg2.ProgrammingError,
+)
 
 Result = TypeVar("Result")
 
@@ -118,7 +128,7 @@ class Standby:
         host: with the port.
         bind: the name of its engine.
         answered_at: when it last answered that it is a standby.
-        current_at: the last time of which it is known that the standby has replayed
+        replayed_until: the last time of which it is known that the standby has replayed
             everything that was committed until then.
         failure: why it is not used.
     """
@@ -129,9 +139,10 @@ class Standby:
         self.host = "{host}:{port}".format_map(arguments)
         self.bind = f"standby {self.host}"
         self.answered_at = -inf
-        self.current_at = -inf
+        self.replayed_until = -inf
         self.failure: str | None = "it has not been probed yet"
         self.read_connections: WeakSet[PsycopgConnection] = WeakSet()
+        self.lock = Lock()
 
     def connect(self) -> PsycopgConnection:
         """Return a new connection."""
@@ -148,12 +159,15 @@ class Standby:
         if self.failure:
             raise psycopg2.OperationalError(self.failure)
         connection = self.connect()
-        self.read_connections.add(connection)
+        with self.lock:
+            self.read_connections.add(connection)
         return connection
 
     def disconnect_reads(self) -> None:
         """Let the reads that wait for the standby fail."""
-        for connection in list(self.read_connections):
+        with self.lock:
+            connections = list(self.read_connections)
+        for connection in connections:
             # It may be closed.
             with suppress(OSError, psycopg2.InterfaceError):
                 with socket(fileno=os.dup(connection.fileno())) as duplicate:
@@ -161,7 +175,7 @@ class Standby:
 
     def lag(self) -> float:
         """Return the age of its state in seconds; infinity if it is not known."""
-        return time.monotonic() - self.current_at
+        return time.monotonic() - self.replayed_until
 
     def is_usable(self) -> bool:
         """Return whether it answers, and is not too far behind."""
@@ -174,13 +188,13 @@ class Standby:
     def record_position(self, position: int, history: PrimaryHistory) -> None:
         """Record up to which position the standby has replayed the primary's WAL."""
         self.answered_at = time.monotonic()
-        self.current_at = max(self.current_at, history.time_of(position))
+        self.replayed_until = max(self.replayed_until, history.time_of(position))
         behind = f"it is more than {self.max_lag:g} seconds behind the primary"
         self.set_failure(behind if self.lag() > self.max_lag else None)
 
     def record_failure(self, error: Exception) -> None:
         """Do not use it until it answers again. It may then have another state."""
-        self.current_at = -inf
+        self.replayed_until = -inf
         # A primary among the hosts is no failure.
         level = logging.INFO if isinstance(error, NotStandby) else logging.WARNING
         self.set_failure(str(error).split("\n")[0], level)
@@ -196,7 +210,7 @@ class Standby:
             log.info("standby %s is used", self.host)
 
 
-class Standbys:
+class StandbyRouter:
     """Chooses a standby for each read, and watches them.
 
     Args:
@@ -234,9 +248,9 @@ class Standbys:
                 return fetch(standby.bind)
             except QueryCanceled:
                 raise
-            except (TransactionRollbackError, psycopg2.ProgrammingError):
-                # The standby had to replay a write that conflicts with the statement,
-                # or it has not replayed a migration yet. So have the others.
+            except TEMPORARY_ERRORS:
+                # The other standbys are likely in the same state, so read on the
+                # primary.
                 break
             except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
                 # Otherwise the cause is already known.
@@ -264,55 +278,71 @@ class Standbys:
                 return
             self.is_watching = True
         engines = current_app.extensions["sqlalchemy"].engines
-        watches: list[Callable[[], None]] = [
-            self.disconnect_silent,
-            partial(self.watch_primary, engines[AUTOCOMMIT]),
-            *(partial(self.watch_standby, standby) for standby in self.standbys),
+        primary = engines[AUTOCOMMIT].pool.recreate()
+        watches: list[tuple[Callable[[], None], float]] = [
+            (self.disconnect_unresponsive, INTERVAL),
+            (partial(self.probe_primary, primary), 0),
         ]
+        for standby in self.standbys:
+            probe = partial(self.probe_standby, standby, FifoPool(standby.connect))
+            # When there is a position of the primary to compare with.
+            watches.append((probe, INTERVAL))
         for watch in watches:
-            Thread(target=watch, daemon=True).start()
+            Thread(target=repeat, args=watch, daemon=True).start()
 
-    def disconnect_silent(self) -> None:
+    def disconnect_unresponsive(self) -> None:
         """Disconnect standbys that do not answer any more.
 
         The reads that wait for them then continue on another server, before the timeout
         of their statements.
         """
-        while True:
-            time.sleep(INTERVAL)
-            for standby in self.standbys:
-                if standby.is_silent():
-                    if not standby.failure:
-                        standby.record_failure(NoAnswer())
-                    standby.disconnect_reads()
+        for standby in self.standbys:
+            if standby.is_silent():
+                if not standby.failure:
+                    standby.record_failure(NoAnswer())
+                    lag_measured.send(standby)
+                standby.disconnect_reads()
 
-    def watch_primary(self, engine: Engine) -> None:
-        """Record the primary's position again and again."""
-        pool = engine.pool.recreate()
-        while True:
-            started_at = time.monotonic()
-            try:
-                position = read_position(pool, PRIMARY_POSITION)
-            except CONNECTION_ERRORS as error:
-                # The lag of all standbys grows.
-                log.debug("the primary has no position: %s", error)
-            else:
-                self.history.add(started_at, position)
-            time.sleep(INTERVAL)
+    def probe_primary(self, pool: Pool) -> None:
+        """Record the primary's position."""
+        started_at = time.monotonic()
+        try:
+            position = read_position(pool, PRIMARY_POSITION)
+        except CONNECTION_ERRORS as error:
+            # The lag of all standbys grows.
+            log.debug("the primary has no position: %s", error)
+        else:
+            self.history.add(started_at, position)
 
-    def watch_standby(self, standby: Standby) -> None:
-        """Record a standby's position again and again."""
-        pool = FifoPool(standby.connect)
-        while True:
-            # At first, until there is a position of the primary to compare with.
+    def probe_standby(self, standby: Standby, pool: Pool) -> None:
+        """Record a standby's position."""
+        try:
+            position = read_position(pool, STANDBY_POSITION)
+        except (*CONNECTION_ERRORS, NotStandby) as error:
+            standby.record_failure(error)
+        else:
+            standby.record_position(position, self.history)
+        lag_measured.send(standby)
+
+
+def repeat(watch: Callable[[], None], delay: float) -> None:
+    """Call a function every INTERVAL.
+
+    Args:
+        delay: seconds until the first call.
+    """
+    time.sleep(delay)
+    while True:
+        try:
+            watch()
+        except Exception:
+            log.exception("the standbys were not watched")
+        started_at = time.monotonic()
+        time.sleep(INTERVAL)
+        if time.monotonic() - started_at > MAX_PAUSE:
+            # This process was busy. Responses may have arrived in the meantime: let the
+            # other threads read them first.
             time.sleep(INTERVAL)
-            try:
-                position = read_position(pool, STANDBY_POSITION)
-            except (*CONNECTION_ERRORS, NotStandby) as error:
-                standby.record_failure(error)
-            else:
-                standby.record_position(position, self.history)
-            lag_measured.send(standby)
 
 
 def read_position(pool: Pool, statement: str) -> int:
@@ -354,18 +384,18 @@ def init_app(app: Flask) -> None:
     """Add an engine for each host of DATABASE_READ_URL, before `db.init_app`."""
     binds = app.config["SQLALCHEMY_BINDS"]
     options = binds[AUTOCOMMIT]
-    standbys = Standbys(
+    router = StandbyRouter(
         (
             arguments | options["connect_args"]
             for arguments in split_hosts(app.config["DATABASE_READ_URL"])
         ),
         app.config["DATABASE_READ_MAX_LAG"],
     )
-    for standby in standbys.standbys:
+    for standby in router.standbys:
         url = f"{DRIVER}://"
         binds[standby.bind] = {
             **options,
             "url": url,
             "creator": standby.connect_for_reads,
         }
-    app.extensions[STANDBYS] = standbys
+    app.extensions[STANDBYS] = router

@@ -22,7 +22,7 @@ from project.api.users.queries import (
     columns,
     fetch_all,
     fetch_large,
-    read_eventually,
+    read_on_standby,
     to_sql,
     users,
 )
@@ -176,7 +176,7 @@ def execute(
     is_large: bool = False,
     is_unbounded: bool = False,
 ) -> Sequence[Row]:
-    """Execute a statement and return its rows; see `read_eventually`.
+    """Execute a statement and return its rows; see `read_on_standby`.
 
     Args:
         is_large: whether there are many rows.
@@ -187,7 +187,7 @@ def execute(
     """
     fetch = fetch_large if is_large else fetch_all
     try:
-        return read_eventually(partial(fetch, statement, parameters))
+        return read_on_standby(partial(fetch, statement, parameters))
     except QueryCanceled:
         if not is_unbounded:
             raise

@@ -30,7 +30,7 @@ from project.database.engines import AUTOCOMMIT, STANDBYS, discard_dead_connecti
 from project.database.pool import FifoPool
 
 if TYPE_CHECKING:
-    from project.database.standbys import Standbys
+    from project.database.standbys import StandbyRouter
 
 Result = TypeVar("Result")
 Row: TypeAlias = tuple[Any, ...]
@@ -117,13 +117,13 @@ def with_version_check(
     return sa.select(*written.c).select_from(row).where(has_id)
 
 
-def read_eventually(fetch: Callable[[str], Result]) -> Result:
+def read_on_standby(fetch: Callable[[str], Result]) -> Result:
     """Read on a standby, if there are any and the request allows it.
 
     Args:
         fetch: reads from the engine of a bind.
     """
-    standbys: Standbys | None = current_app.extensions.get(STANDBYS)
+    standbys: StandbyRouter | None = current_app.extensions.get(STANDBYS)
     return standbys.read(fetch) if standbys else fetch(AUTOCOMMIT)
 
 

@@ -156,7 +156,7 @@ class User(Resource):
 
     def get(self, user_id: int) -> Response:
         """Show the user, or answer 304 if `If-None-Match` contains its version."""
-        user = queries.read_eventually(partial(queries.get, user_id))
+        user = queries.read_on_standby(partial(queries.get, user_id))
         response = user_response(user)
         if_none_match = request.environ.get("HTTP_IF_NONE_MATCH")
         if if_none_match and is_excluded(user.version, if_none_match):

@@ -1,5 +1,7 @@
 """`manage.py db upgrade` while other sessions use the tables."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -14,11 +16,12 @@ from sqlalchemy import make_url
 
 from devtools import sql
 from devtools.project_copy import ProjectCopy
+from devtools.servers import ROOT, clean_environment
 from project import db
 from project.database import migrations, online
 from project.tests.functional.cli.helpers import HEAD, assert_one_line_error
 from project.tests.types import CreateProductionApp, RunCommand
-from project.tests.waiting import wait_until
+from project.tests.waiting import TIMEOUT, wait_until
 
 FIRST, SECOND = (f"{int(HEAD) + new:04}" for new in (1, 2))
 
@@ -60,9 +63,18 @@ IS_LOCK = """
 """
 ASSERT_LOCKED = f"""
     DO $$ BEGIN
-        PERFORM pg_sleep(0.3);
+        PERFORM pg_sleep(3);
         ASSERT EXISTS (SELECT FROM pg_locks WHERE {IS_LOCK});
     END $$
+"""
+
+# Sessions that try to get the lock.
+READ_WAITING = """
+    SELECT 1 FROM pg_stat_activity
+    WHERE datname = current_database() AND state = 'idle in transaction'
+    AND query LIKE '%pg_try_advisory_xact_lock%' AND pid NOT IN (
+        SELECT pid FROM pg_locks WHERE locktype = 'advisory'
+    )
 """
 
 AddMigrations: TypeAlias = Callable[..., None]
@@ -179,18 +191,50 @@ def test_upgrade_waits_for_another_upgrade(
     add_migrations: AddMigrations,
 ) -> None:
     add_migrations(ADD_COLUMN)
-    is_waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
     acquire = "SELECT pg_advisory_xact_lock(7240183)"
     with open_transaction(blank_database_url, acquire):
         upgrade = threading.Thread(
             target=assert_upgraded, args=(run_command, upgraded_app)
         )
         upgrade.start()
-        wait_until(lambda: sql.execute(blank_database_url, is_waiting) != [])
+        wait_until(lambda: sql.execute(blank_database_url, READ_WAITING) != [])
+        assert sql.execute(blank_database_url, READ_VERSION) == [(HEAD,)]
     upgrade.join()
     assert sql.execute(blank_database_url, READ_VERSION) == [(FIRST,)]
 
 
+@pytest.mark.subprocess
+def test_index_does_not_wait_for_an_upgrade_that_waits(
+    run_command: RunCommand,
+    upgraded_app: Flask,
+    blank_database_url: str,
+    add_migrations: AddMigrations,
+) -> None:
+    """Otherwise both would wait for each other."""
+    add_migrations(CREATE_INDEX)
+    is_creating = "SELECT 1 FROM pg_stat_progress_create_index"
+    # The index waits for the transaction, because it is older.
+    with open_transaction(blank_database_url, "SELECT FROM alembic_version"):
+        upgrade = threading.Thread(
+            target=assert_upgraded, args=(run_command, upgraded_app)
+        )
+        upgrade.start()
+        wait_until(lambda: sql.execute(blank_database_url, is_creating) != [])
+        other = subprocess.Popen(
+            [sys.executable, "manage.py", "db", "upgrade"],
+            cwd=ROOT,
+            env=clean_environment() | {"DATABASE_URL": blank_database_url},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        wait_until(lambda: sql.execute(blank_database_url, READ_WAITING) != [])
+    upgrade.join(TIMEOUT)
+    assert sql.execute(blank_database_url, READ_INDEX) == [(True,)]
+    # It does not have the migration.
+    assert other.wait(TIMEOUT) == 1
+
+
+@pytest.mark.waiting
 def test_lock_is_held_while_a_migration_runs(
     run_command: RunCommand,
     upgraded_app: Flask,
@@ -199,7 +243,7 @@ def test_lock_is_held_while_a_migration_runs(
 ) -> None:
     """Also if the server ends idle transactions early."""
     database = make_url(blank_database_url).database
-    timeout = "idle_in_transaction_session_timeout = 50"
+    timeout = "idle_in_transaction_session_timeout = 2000"
     sql.execute(blank_database_url, f"ALTER DATABASE {database} SET {timeout}")
     with upgraded_app.app_context():
         db.engine.dispose()

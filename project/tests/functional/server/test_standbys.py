@@ -219,7 +219,7 @@ def test_read_is_at_most_as_old_as_the_limit(cluster: Cluster) -> None:
         conditional = {"If-Match": renamed.etag}
         replaced = send(cluster.user_url, "PUT", again, **conditional)
         assert replaced.status == 200
-        assert seconds_until(lambda: cluster.read() == "after") < MAX_LAG + 1
+        assert seconds_until(lambda: cluster.read() == "after") < MAX_LAG + 5
         assert (cluster.lag(cluster.standbys[0]) or 0) > MAX_LAG - 1
 
 
@@ -252,7 +252,7 @@ def test_standby_of_an_idle_primary_is_current(cluster: Cluster) -> None:
     time.sleep(MAX_LAG)
     for standby in cluster.standbys:
         # The WAL writer sleeps for up to 5 seconds.
-        wait_until(lambda: (cluster.lag(standby) or MAX_LAG) < 2, timeout=6)
+        wait_until(lambda: (cluster.lag(standby) or MAX_LAG) < 2)
     assert cluster.lag(cluster.primary) == float("inf")
 
 
@@ -268,7 +268,7 @@ def test_killed_standbys_fail_no_request(cluster: Cluster, number: int) -> None:
         (standby.data / "postmaster.pid").unlink(missing_ok=True)
         standby.start()
     assert reading.failures == []
-    assert reading.slowest < 2
+    assert reading.slowest < STATEMENT_TIMEOUT
 
 
 @pytest.mark.parametrize("number", [1, 2])
@@ -285,7 +285,7 @@ def test_frozen_standbys_fail_no_request(cluster: Cluster, number: int) -> None:
         with readers(cluster) as reading:
             time.sleep(1)
         assert reading.failures == []
-        assert reading.slowest < 1
+        assert reading.slowest < STATEMENT_TIMEOUT
     finally:
         for standby in frozen:
             standby.send_signal(SIGCONT)
@@ -323,7 +323,7 @@ def test_standby_is_not_read_without_a_primary() -> None:
         strong = send(cluster.user_url, **{"Read-Consistency": "strong"})
         assert strong.status == 503
         waited = seconds_until(lambda: send(cluster.user_url).status == 503)
-        assert waited < MAX_LAG + 1
+        assert waited < MAX_LAG + 5
 
 
 @pytest.mark.subprocess

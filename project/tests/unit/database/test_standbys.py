@@ -14,7 +14,7 @@ from project.database.standbys import (
     MAX_SILENCE,
     PrimaryHistory,
     Standby,
-    Standbys,
+    StandbyRouter,
     split_hosts,
 )
 
@@ -32,10 +32,10 @@ def history() -> PrimaryHistory:
 
 
 @pytest.fixture
-def standbys() -> Standbys:
+def standbys() -> StandbyRouter:
     """Three standbys, all of them current."""
     arguments = [{"host": "any", "port": port} for port in range(3)]
-    standbys = Standbys(arguments, MAX_LAG)
+    standbys = StandbyRouter(arguments, MAX_LAG)
     standbys.is_watching = True
     standbys.history.add(time.monotonic(), 100)
     for standby in standbys.standbys:
@@ -63,12 +63,12 @@ class Reads:
 
 
 @pytest.mark.parametrize(
-    "replayed, current_at", [(99, -inf), (100, 2), (199, 2), (200, 3), (300, 3)]
+    "replayed, replayed_until", [(99, -inf), (100, 2), (199, 2), (200, 3), (300, 3)]
 )
 def test_standby_is_current_as_of_the_last_position_that_it_has_replayed(
-    history: PrimaryHistory, replayed: int, current_at: float
+    history: PrimaryHistory, replayed: int, replayed_until: float
 ) -> None:
-    assert history.time_of(replayed) == current_at
+    assert history.time_of(replayed) == replayed_until
 
 
 def test_old_positions_are_forgotten(history: PrimaryHistory) -> None:
@@ -94,7 +94,7 @@ def test_lag_of_a_standby_that_stops_to_replay_grows(history: PrimaryHistory) ->
     # The position is too old to be kept, and the standby still has it.
     history.add(now + 5, 500)
     standby.record_position(300, history)
-    assert standby.current_at == now - 9
+    assert standby.replayed_until == now - 9
 
 
 def test_standby_that_is_too_far_behind_is_not_used(
@@ -114,7 +114,7 @@ def test_standby_that_is_too_far_behind_is_not_used(
     ]
 
 
-def test_silent_standby_is_not_used(standbys: Standbys) -> None:
+def test_silent_standby_is_not_used(standbys: StandbyRouter) -> None:
     standby = standbys.standbys[0]
     assert standby.is_usable()
     standby.answered_at -= MAX_SILENCE
@@ -122,7 +122,7 @@ def test_silent_standby_is_not_used(standbys: Standbys) -> None:
     assert {standbys.choose() for _ in range(100)} == {*standbys.standbys[1:]}
 
 
-def test_failed_standby_has_no_known_lag(standbys: Standbys) -> None:
+def test_failed_standby_has_no_known_lag(standbys: StandbyRouter) -> None:
     standby = standbys.standbys[0]
     standby.record_failure(psycopg2.OperationalError("refused"))
     assert not standby.is_usable()
@@ -139,7 +139,7 @@ def test_failed_standby_has_no_known_lag(standbys: Standbys) -> None:
     ],
 )
 def test_request_chooses_the_consistency(
-    test_app: Flask, standbys: Standbys, headers: dict[str, str], on_standby: bool
+    test_app: Flask, standbys: StandbyRouter, headers: dict[str, str], on_standby: bool
 ) -> None:
     reads = Reads()
     with test_app.test_request_context(headers=headers):
@@ -148,7 +148,7 @@ def test_request_chooses_the_consistency(
     assert (reads.binds != [AUTOCOMMIT]) is on_standby
 
 
-def test_reads_are_distributed(test_app: Flask, standbys: Standbys) -> None:
+def test_reads_are_distributed(test_app: Flask, standbys: StandbyRouter) -> None:
     reads = Reads()
     with test_app.test_request_context():
         for _ in range(100):
@@ -164,12 +164,18 @@ def test_reads_are_distributed(test_app: Flask, standbys: Standbys) -> None:
         (psycopg2.InterfaceError("connection already closed"), 3, 1),
         # A conflict with recovery.
         (errors.SerializationFailure(), 2, 3),
+        # A standby that replays the lock of a migration.
+        (errors.LockNotAvailable(), 2, 3),
         # A standby that has not replayed a migration yet.
         (errors.UndefinedColumn(), 2, 3),
     ],
 )
 def test_read_that_fails_on_standbys_succeeds_on_the_primary(
-    test_app: Flask, standbys: Standbys, error: Exception, attempts: int, usable: int
+    test_app: Flask,
+    standbys: StandbyRouter,
+    error: Exception,
+    attempts: int,
+    usable: int,
 ) -> None:
     reads = Reads(error)
     with test_app.test_request_context():
@@ -181,7 +187,7 @@ def test_read_that_fails_on_standbys_succeeds_on_the_primary(
 
 @pytest.mark.parametrize("error", [errors.QueryCanceled(), exc.TimeoutError()])
 def test_overload_is_not_passed_on(
-    test_app: Flask, standbys: Standbys, error: Exception
+    test_app: Flask, standbys: StandbyRouter, error: Exception
 ) -> None:
     reads = Reads(error)
     with test_app.test_request_context(), pytest.raises(type(error)):
@@ -190,7 +196,7 @@ def test_overload_is_not_passed_on(
 
 
 def test_read_that_waited_for_a_frozen_standby_is_retried(
-    test_app: Flask, standbys: Standbys
+    test_app: Flask, standbys: StandbyRouter
 ) -> None:
     def fetch(bind: str) -> str:
         if bind == AUTOCOMMIT:

@@ -69,7 +69,7 @@ Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
 
-# Sent by a `Standby` after each probe.
+# Sent with a `Standby` as sender after each probe.
 lag_measured = Namespace().signal("lag-measured")
 
 

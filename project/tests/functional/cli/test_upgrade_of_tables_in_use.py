@@ -21,7 +21,7 @@ from project import db
 from project.database import migrations, online
 from project.tests.functional.cli.helpers import HEAD, assert_one_line_error
 from project.tests.types import CreateProductionApp, RunCommand
-from project.tests.waiting import TIMEOUT, wait_until
+from project.tests.waiting import wait_until
 
 FIRST, SECOND = (f"{int(HEAD) + new:04}" for new in (1, 2))
 
@@ -76,6 +76,9 @@ READ_WAITING = """
         SELECT pid FROM pg_locks WHERE locktype = 'advisory'
     )
 """
+
+# Seconds in which a command starts, also on a busy machine.
+START_TIMEOUT = 60
 
 AddMigrations: TypeAlias = Callable[..., None]
 
@@ -227,11 +230,14 @@ def test_index_does_not_wait_for_an_upgrade_that_waits(
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        wait_until(lambda: sql.execute(blank_database_url, READ_WAITING) != [])
-    upgrade.join(TIMEOUT)
+        wait_until(
+            lambda: sql.execute(blank_database_url, READ_WAITING) != [],
+            timeout=START_TIMEOUT,
+        )
+    upgrade.join(START_TIMEOUT)
     assert sql.execute(blank_database_url, READ_INDEX) == [(True,)]
     # It does not have the migration.
-    assert other.wait(TIMEOUT) == 1
+    assert other.wait(START_TIMEOUT) == 1
 
 
 @pytest.mark.waiting

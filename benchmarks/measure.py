@@ -16,6 +16,7 @@ import psutil
 
 from benchmarks.database import Database
 from benchmarks.servers import Server, Target, start_target
+from devtools.processes import process_tree
 from devtools.servers import START_TIMEOUT
 
 WRK_SCRIPT = Path(__file__).with_name("workloads.lua")
@@ -117,12 +118,6 @@ class WrkResult:
     summary: WrkSummary
     cpu_seconds: float
     instructions: int | None
-
-
-def process_tree(pid: int) -> list[psutil.Process]:
-    """Return a process and its descendants."""
-    process = psutil.Process(pid)
-    return [process, *process.children(recursive=True)]
 
 
 def cpu_seconds(pid: int) -> float:

@@ -13,6 +13,7 @@ import psutil
 import psycopg2
 
 from devtools import sql
+from devtools.processes import process_tree, send_signal
 from devtools.servers import free_port
 from project import create_app, db
 from project.database import migrations
@@ -37,8 +38,7 @@ def server_processes(data: Path) -> list[psutil.Process]:
     try:
         pid = int((data / "postmaster.pid").read_text().split()[0])
         # Negative if it runs in single-user mode, for example before pg_rewind.
-        postmaster = psutil.Process(abs(pid))
-        return [postmaster, *postmaster.children(recursive=True)]
+        return process_tree(abs(pid))
     except (FileNotFoundError, IndexError, psutil.NoSuchProcess):
         return []
 
@@ -129,10 +129,7 @@ class Postgres:
 
     def send_signal(self, number: signal.Signals) -> None:
         """Send a signal to every process of the server."""
-        for process in self.processes():
-            # A session may have ended in the meantime.
-            with suppress(psutil.NoSuchProcess):
-                process.send_signal(number)
+        send_signal(self.processes(), number)
 
     def kill(self) -> None:
         """Kill the postmaster and wait until all other processes have exited."""
@@ -158,6 +155,14 @@ class Postgres:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def insert_users(users: int) -> str:
+    """Return the statement that adds users to an empty table."""
+    return (
+        "INSERT INTO users (username, email) SELECT '0',"
+        f" 'filler' || n || '@example.com' FROM generate_series(1, {users}) n"
+    )
+
+
 def prepare_database(server: Postgres, users: int = 1000) -> None:
     """Run the migrations and add users."""
     app = create_app({"DATABASE_URL": server.url(user="service")})
@@ -165,7 +170,4 @@ def prepare_database(server: Postgres, users: int = 1000) -> None:
         migrations.upgrade()
         for engine in db.engines.values():
             engine.dispose()
-    server.execute(
-        "INSERT INTO users (username, email) SELECT '0',"
-        f" 'filler' || n || '@example.com' FROM generate_series(1, {users}) n"
-    )
+    server.execute(insert_users(users))

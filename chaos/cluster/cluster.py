@@ -4,6 +4,7 @@ import shutil
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -16,6 +17,8 @@ from devtools.postgres import server_processes
 
 # Seconds. A node that returns may have to copy the data of another one.
 HEALTHY_TIMEOUT = 90
+# Seconds. Longer than the time in which Patroni replaces a lost leader.
+FAILOVER_TIMEOUT = 60
 POLL_SECONDS = 0.1
 
 
@@ -102,10 +105,30 @@ class Cluster:
         Raises:
             TimeoutError: the nodes need more than HEALTHY_TIMEOUT.
         """
-        deadline = time.monotonic() + HEALTHY_TIMEOUT
-        while sorted((m.role, m.state) for m in self.members()) != HEALTHY:
+        self.wait_until(
+            lambda: sorted((m.role, m.state) for m in self.members()) == HEALTHY,
+            HEALTHY_TIMEOUT,
+        )
+
+    def wait_for_other_primary(self, former: Node) -> None:
+        """Wait until another node than the former primary accepts writes.
+
+        Raises:
+            TimeoutError: no node does so within FAILOVER_TIMEOUT.
+        """
+        others = [node for node in self.nodes if node is not former]
+        self.wait_until(lambda: any(map(is_primary, others)), FAILOVER_TIMEOUT)
+
+    def wait_until(self, condition: Callable[[], bool], timeout: float) -> None:
+        """Wait until a condition is true.
+
+        Raises:
+            TimeoutError: it is false for `timeout` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        while not condition():
             if time.monotonic() > deadline:
-                raise TimeoutError(f"the cluster is not healthy: {self.members()}")
+                raise TimeoutError(f"after {timeout} seconds: {self.members()}")
             time.sleep(POLL_SECONDS)
 
     def find(self, role: str) -> Node:

@@ -7,50 +7,34 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from chaos import scenarios
-from chaos.cluster.cluster import Cluster, PrimaryMonitor, is_primary
-from chaos.cluster.nodes import Node
+from chaos.cluster.cluster import FAILOVER_TIMEOUT, Cluster, PrimaryMonitor
 from chaos.cluster.pgbouncer import start_pgbouncer
 from chaos.cluster.service import Service
 from chaos.load import LoadGenerator
 from chaos.scenarios import Result, count_unavailable, count_violations
 from devtools.project_copy import copy_project_with_new_field
 
-# Debian's packages have the names of the programs.
+# The programs, and the Debian packages that contain them.
 PROGRAMS = {"etcd": "etcd-server", "haproxy": "haproxy", "pgbouncer": "pgbouncer"}
-# Seconds. Longer than the time in which Patroni replaces a lost leader.
-FAILOVER_TIMEOUT = 60
+# Seconds.
 ETCD_PAUSE = 40
+PARTITION_SECONDS = 40
 # The statement timeout, which may be waited for twice, is one second longer than in the
 # other scenarios.
 MAX_RESPONSE_SECONDS = scenarios.MAX_RESPONSE_SECONDS + 2
-PARTITION_SECONDS = 40
-
-
-def wait_for_other_leader(cluster: Cluster, former: Node) -> None:
-    """Wait until another node than the former leader accepts writes.
-
-    Raises:
-        TimeoutError: no node does so within FAILOVER_TIMEOUT.
-    """
-    deadline = time.monotonic() + FAILOVER_TIMEOUT
-    others = [node for node in cluster.nodes if node is not former]
-    while not any(map(is_primary, others)):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"no node took over: {cluster.members()}")
-        time.sleep(0.1)
 
 
 def kill_leader(cluster: Cluster, service: Service) -> None:
     leader = cluster.find("leader")
     leader.kill()
-    wait_for_other_leader(cluster, leader)
+    cluster.wait_for_other_primary(leader)
     leader.start()
 
 
 def freeze_leader(cluster: Cluster, service: Service) -> None:
     leader = cluster.find("leader")
     leader.freeze()
-    wait_for_other_leader(cluster, leader)
+    cluster.wait_for_other_primary(leader)
     time.sleep(5)
     leader.thaw()
 
@@ -76,7 +60,7 @@ def isolate_leader(cluster: Cluster, service: Service) -> None:
     other = cluster.find("replica")
     leader.link.freeze()
     other.patroni.freeze()
-    wait_for_other_leader(cluster, leader)
+    cluster.wait_for_other_primary(leader)
     leader.link.thaw()
     other.patroni.thaw()
 
@@ -84,7 +68,7 @@ def isolate_leader(cluster: Cluster, service: Service) -> None:
 def hang_patroni(cluster: Cluster, service: Service) -> None:
     leader = cluster.find("leader")
     leader.patroni.freeze()
-    wait_for_other_leader(cluster, leader)
+    cluster.wait_for_other_primary(leader)
     time.sleep(5)
     leader.patroni.thaw()
 
@@ -128,7 +112,7 @@ def return_on_old_timeline(cluster: Cluster, service: Service) -> None:
     leader.kill()
     for standby in standbys:
         standby.thaw()
-    wait_for_other_leader(cluster, leader)
+    cluster.wait_for_other_primary(leader)
     lines_before = len(leader.patroni.log.read_text().splitlines())
     leader.start()
     cluster.wait_until_healthy()

@@ -10,10 +10,11 @@ from typing import Any
 
 import psutil
 
-from chaos.cluster.programs import Program, kill, send_signal
+from chaos.cluster.programs import Program
 from devtools import sql
 from devtools.environments import create_environment
 from devtools.postgres import server_processes
+from devtools.processes import kill, send_signal
 from devtools.servers import ROOT, free_port
 from project.database.postgres_programs import (
     as_server_user,

@@ -2,28 +2,16 @@
 
 import signal
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
+from devtools.processes import kill, process_tree, send_signal
 from devtools.servers import clean_environment
 
 STOP_TIMEOUT = 40
-
-
-def send_signal(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
-    """Send a signal to processes, of which some may have ended."""
-    for process in processes:
-        with suppress(psutil.NoSuchProcess):
-            process.send_signal(number)
-
-
-def kill(processes: Sequence[psutil.Process]) -> None:
-    """Kill processes, and wait until they have ended."""
-    send_signal(processes, signal.SIGKILL)
-    psutil.wait_procs(processes, timeout=10)
 
 
 class Program:
@@ -67,8 +55,7 @@ class Program:
         if self.child is None or self.child.poll() is not None:
             return []
         with suppress(psutil.NoSuchProcess):
-            process = psutil.Process(self.child.pid)
-            return [process, *process.children(recursive=True)]
+            return process_tree(self.child.pid)
         return []
 
     def freeze(self) -> None:

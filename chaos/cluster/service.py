@@ -12,6 +12,7 @@ import psutil
 from chaos.cluster.cluster import Cluster
 from chaos.cluster.programs import Program
 from chaos.scenarios import SHORT_TIMEOUTS
+from devtools.postgres import insert_users
 from devtools.servers import ROOT, clean_environment, free_port, wait_until_up
 
 HAPROXY_CONFIGURATION = ROOT / "deploy" / "cluster" / "haproxy.cfg"
@@ -105,10 +106,7 @@ class Service:
     def prepare_database(self) -> None:
         """Run the migrations, and add users."""
         self.migrate(ROOT)
-        self.cluster.find("leader").execute(
-            "INSERT INTO users (username, email) SELECT '0', 'filler' || n ||"
-            f" '@example.com' FROM generate_series(1, {USERS}) n"
-        )
+        self.cluster.find("leader").execute(insert_users(USERS))
 
     def migrate(self, root: Path) -> None:
         """Run the migrations of a version, without PgBouncer.

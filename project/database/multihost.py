@@ -15,6 +15,17 @@ SLOW_SECONDS = 1
 RETRY_SECONDS = 2
 
 
+def split_hosts(arguments: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the hosts in psycopg2's arguments, each with its port.
+
+    An empty port is libpq's default.
+    """
+    hosts = arguments.get("host", "").split(",")
+    # SQLAlchemy returns the port of a single host as a number.
+    ports = str(arguments.get("port", "," * (len(hosts) - 1))).split(",")
+    return list(zip(hosts, ports, strict=True))
+
+
 class Server:
     """One of several servers.
 
@@ -73,12 +84,7 @@ class MultihostConnector:
 
     def __init__(self, arguments: dict[str, Any]) -> None:
         self.arguments = arguments
-        hosts = arguments["host"].split(",")
-        # An empty port is libpq's default.
-        ports = arguments.get("port", "," * (len(hosts) - 1)).split(",")
-        self.servers = [
-            Server(host, port) for host, port in zip(hosts, ports, strict=True)
-        ]
+        self.servers = [Server(host, port) for host, port in split_hosts(arguments)]
 
     def __call__(self) -> PsycopgConnection:
         """Return a new connection.

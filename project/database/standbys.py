@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from functools import partial
-from itertools import zip_longest
 from math import inf
 from socket import SHUT_RDWR, socket
 from threading import Lock, Thread
@@ -35,6 +34,7 @@ from sqlalchemy.pool import Pool
 from project.config import DRIVER
 from project.database.availability import DatabaseNotConfigured
 from project.database.engines import AUTOCOMMIT, STANDBYS, driver_arguments
+from project.database.multihost import split_hosts
 from project.database.pool import FifoPool
 
 # The value of the request header `Read-Consistency` that allows a read on a standby,
@@ -368,15 +368,13 @@ def read_position(pool: Pool, statement: str) -> int:
     return int(row[0])
 
 
-def split_hosts(url: str) -> Iterator[dict[str, Any]]:
+def host_arguments(url: str) -> Iterator[dict[str, Any]]:
     """Yield psycopg2's arguments for each host of a URL."""
     arguments = driver_arguments(url)
     # They choose between several hosts.
     for name in ("target_session_attrs", "load_balance_hosts"):
         arguments.pop(name, None)
-    hosts = str(arguments.get("host", "")).split(",")
-    ports = str(arguments.get("port", "")).split(",")
-    for host, port in zip_longest(hosts, ports):
+    for host, port in split_hosts(arguments):
         yield {**arguments, "host": host, "port": port or "5432"}
 
 
@@ -387,7 +385,7 @@ def init_app(app: Flask) -> None:
     router = StandbyRouter(
         (
             arguments | options["connect_args"]
-            for arguments in split_hosts(app.config["DATABASE_READ_URL"])
+            for arguments in host_arguments(app.config["DATABASE_READ_URL"])
         ),
         app.config["DATABASE_READ_MAX_LAG"],
     )

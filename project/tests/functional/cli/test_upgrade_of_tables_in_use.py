@@ -130,6 +130,13 @@ def assert_upgraded(run_command: RunCommand, app: Flask) -> None:
     assert upgraded.exit_code == 0, upgraded.output
 
 
+def start_upgrade(run_command: RunCommand, app: Flask) -> threading.Thread:
+    """Start an upgrade in a thread. If it fails, pytest fails the test."""
+    thread = threading.Thread(target=assert_upgraded, args=(run_command, app))
+    thread.start()
+    return thread
+
+
 def test_failed_migration_keeps_those_before_it(
     run_command: RunCommand,
     upgraded_app: Flask,
@@ -178,10 +185,7 @@ def test_migration_is_repeated_until_it_gets_its_lock(
     monkeypatch.setattr(migrations, "ATTEMPTS", 1000)
     is_locked = "SELECT 1 FROM pg_locks WHERE NOT granted"
     with open_transaction(blank_database_url, "SELECT FROM users"):
-        upgrade = threading.Thread(
-            target=assert_upgraded, args=(run_command, upgraded_app)
-        )
-        upgrade.start()
+        upgrade = start_upgrade(run_command, upgraded_app)
         wait_until(lambda: sql.execute(blank_database_url, is_locked) != [])
     upgrade.join()
     assert sql.execute(blank_database_url, READ_TEAMS) == []
@@ -196,10 +200,7 @@ def test_upgrade_waits_for_another_upgrade(
     add_migrations(ADD_COLUMN)
     acquire = "SELECT pg_advisory_xact_lock(7240183)"
     with open_transaction(blank_database_url, acquire):
-        upgrade = threading.Thread(
-            target=assert_upgraded, args=(run_command, upgraded_app)
-        )
-        upgrade.start()
+        upgrade = start_upgrade(run_command, upgraded_app)
         wait_until(lambda: sql.execute(blank_database_url, READ_WAITING) != [])
         assert sql.execute(blank_database_url, READ_VERSION) == [(HEAD,)]
     upgrade.join()
@@ -218,10 +219,7 @@ def test_index_does_not_wait_for_an_upgrade_that_waits(
     is_creating = "SELECT 1 FROM pg_stat_progress_create_index"
     # The index waits for the transaction, because it is older.
     with open_transaction(blank_database_url, "SELECT FROM alembic_version"):
-        upgrade = threading.Thread(
-            target=assert_upgraded, args=(run_command, upgraded_app)
-        )
-        upgrade.start()
+        upgrade = start_upgrade(run_command, upgraded_app)
         wait_until(lambda: sql.execute(blank_database_url, is_creating) != [])
         other = subprocess.Popen(
             [sys.executable, "manage.py", "db", "upgrade"],

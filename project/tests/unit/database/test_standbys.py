@@ -15,7 +15,7 @@ from project.database.standbys import (
     PrimaryHistory,
     Standby,
     StandbyRouter,
-    split_hosts,
+    host_arguments,
 )
 
 MAX_LAG = 10
@@ -221,5 +221,5 @@ def test_read_that_waited_for_a_frozen_standby_is_retried(
     ],
 )
 def test_each_host_has_its_port(url: str, expected: list[tuple[str, str]]) -> None:
-    hosts = split_hosts(f"postgresql+psycopg2:{url}")
+    hosts = host_arguments(f"postgresql+psycopg2:{url}")
     assert [(host["host"], host["port"]) for host in hosts] == expected
